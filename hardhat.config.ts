@@ -1,0 +1,56 @@
+import { fileURLToPath } from "node:url";
+
+import hardhatToolboxMochaEthers from "@nomicfoundation/hardhat-toolbox-mocha-ethers";
+import { configVariable, defineConfig } from "hardhat/config";
+
+/** The compiler is the one package-lock.json pins: nothing is downloaded at build time. The path has to be absolute. */
+const solc = {
+  version: "0.8.37",
+  path: fileURLToPath(import.meta.resolve("solc/soljson.js")),
+  settings: {
+    viaIR: true,
+    evmVersion: "osaka",
+    optimizer: { enabled: true, runs: 200 },
+    metadata: { bytecodeHash: "none" as const },
+  },
+};
+
+/** Base's rules: Osaka opcodes and prices, and the 2^24 gas cap per transaction. */
+const simulated = {
+  type: "edr-simulated" as const,
+  chainType: "l1" as const,
+  hardfork: "osaka" as const,
+  allowBlocksWithSameTimestamp: true,
+};
+
+export default defineConfig({
+  plugins: [hardhatToolboxMochaEthers],
+  solidity: { profiles: { default: solc, production: solc } },
+  paths: { tests: { mocha: "./test", solidity: "./test/solidity" } },
+  typechain: { outDir: "./typechain-types" },
+  networks: {
+    default: simulated,
+    hardhat: simulated,
+    node: simulated,
+    localhost: { type: "http", chainType: "l1", url: "http://127.0.0.1:8545" },
+    baseSepolia: {
+      type: "http",
+      chainType: "op",
+      chainId: 84532,
+      url: configVariable("BASE_SEPOLIA_RPC_URL"),
+      accounts: [configVariable("DEPLOYER_PRIVATE_KEY")],
+    },
+    base: {
+      type: "http",
+      chainType: "op",
+      chainId: 8453,
+      url: configVariable("BASE_RPC_URL"),
+      accounts: [configVariable("DEPLOYER_PRIVATE_KEY")],
+    },
+  },
+  verify: { etherscan: { apiKey: configVariable("ETHERSCAN_API_KEY") } },
+  test: {
+    mocha: { timeout: 120_000 },
+    solidity: { fuzz: { runs: 256, seed: "0x4f5047" }, invariant: { runs: 32, depth: 64 } },
+  },
+});

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IModelRegistry} from "./IModelRegistry.sol";
+
+/// @title Models and their versions
+/// @notice See `IModelRegistry`. Nobody owns or pauses this contract.
+contract ModelRegistry is IModelRegistry {
+    uint256 private constant MAX_NAME_LENGTH = 128;
+    uint256 private constant MAX_ROYALTY_BPS = 2_000;
+    /// VANILLA and TEE; a version becomes usable in mode ZKML only by a checked commitment.
+    uint8 private constant DECLARABLE_MODES = 5;
+
+    /// @inheritdoc IModelRegistry
+    uint256 public repositoryCount;
+
+    /// @inheritdoc IModelRegistry
+    mapping(uint256 repositoryId => mapping(uint256 number => bytes32)) public modelIdOf;
+    mapping(uint256 repositoryId => Repository) private _repositories;
+    mapping(bytes32 modelId => Version) private _versions;
+    mapping(bytes32 nameKey => bool) private _nameTaken;
+
+    /// @inheritdoc IModelRegistry
+    function createRepository(
+        string calldata name,
+        string calldata licence,
+        string calldata metadataUri
+    ) external returns (uint256 repositoryId) {
+        uint256 length = bytes(name).length;
+        require(length != 0 && length <= MAX_NAME_LENGTH, InvalidName(length, MAX_NAME_LENGTH));
+        bytes32 nameKey = keccak256(abi.encode(msg.sender, name));
+        require(!_nameTaken[nameKey], NameTaken(msg.sender, name));
+        _nameTaken[nameKey] = true;
+
+        repositoryId = ++repositoryCount;
+        _repositories[repositoryId] = Repository(
+            msg.sender,
+            0,
+            uint40(block.timestamp),
+            address(0),
+            name,
+            licence,
+            metadataUri
+        );
+        emit RepositoryCreated(repositoryId, msg.sender, name, licence, metadataUri);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function publishVersion(uint256 repositoryId, VersionTerms calldata terms) external returns (bytes32 modelId) {
+        Repository storage repo = _repositories[repositoryId];
+        _requireOwner(repo.owner);
+        require(terms.contentHash != 0, MissingContentHash());
+        require(terms.royaltyBps <= MAX_ROYALTY_BPS, RoyaltyTooHigh(terms.royaltyBps, MAX_ROYALTY_BPS));
+        require(
+            terms.modes != 0 && terms.modes & ~DECLARABLE_MODES == 0,
+            InvalidModes(terms.modes, DECLARABLE_MODES)
+        );
+
+        uint32 number = ++repo.versions;
+        modelId = keccak256(
+            abi.encode(block.chainid, address(this), repositoryId, number, terms.contentHash, terms.blobId)
+        );
+        modelIdOf[repositoryId][number] = modelId;
+        _versions[modelId] = Version({
+            price: terms.price,
+            repositoryId: uint64(repositoryId),
+            publishedAt: uint40(block.timestamp),
+            number: number,
+            royaltyBps: terms.royaltyBps,
+            modes: terms.modes,
+            contentHash: terms.contentHash,
+            blobId: terms.blobId
+        });
+        emit VersionPublished(
+            modelId,
+            repositoryId,
+            number,
+            terms.contentHash,
+            terms.blobId,
+            terms.price,
+            terms.royaltyBps,
+            terms.modes
+        );
+    }
+
+    /// @inheritdoc IModelRegistry
+    function offerOwnership(uint256 repositoryId, address to) external {
+        Repository storage repo = _repositories[repositoryId];
+        _requireOwner(repo.owner);
+        repo.pendingOwner = to;
+        emit OwnershipOffered(repositoryId, msg.sender, to);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function acceptOwnership(uint256 repositoryId) external {
+        Repository storage repo = _repositories[repositoryId];
+        address pending = repo.pendingOwner;
+        require(msg.sender == pending, NotPendingOwner(msg.sender, pending));
+        address previous = repo.owner;
+        repo.owner = msg.sender;
+        repo.pendingOwner = address(0);
+        emit OwnershipAccepted(repositoryId, previous, msg.sender);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function termsOf(
+        bytes32 modelId
+    ) external view returns (address owner, uint16 royaltyBps, uint96 price, uint8 modes) {
+        Version storage v = _versions[modelId];
+        uint256 repositoryId = v.repositoryId;
+        require(repositoryId != 0, ModelNotFound(modelId));
+        return (_repositories[repositoryId].owner, v.royaltyBps, v.price, v.modes);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function version(bytes32 modelId) external view returns (Version memory) {
+        return _versions[modelId];
+    }
+
+    /// @inheritdoc IModelRegistry
+    function repository(uint256 repositoryId) external view returns (Repository memory) {
+        return _repositories[repositoryId];
+    }
+
+    /// A repository that does not exist has no owner, and nobody calls from there.
+    function _requireOwner(address owner) private view {
+        require(msg.sender == owner, NotRepositoryOwner(msg.sender, owner));
+    }
+}

@@ -79,14 +79,15 @@ describe("eip712", () => {
       servedAt: 0n,
     };
     const before = hasher.receiptDigest(receipt);
-    for (const wrong of [
+    const misfits: Partial<Receipt>[] = [
       { fee: 1n << 96n },
       { fee: -1n },
       { servedAt: 1n << 64n },
       { payer: bytes32 },
-      { requestId: "0x12" as Hex },
+      { requestId: "0x12" },
       { inputHash: `0x${"zz".repeat(32)}` },
-    ]) {
+    ];
+    for (const wrong of misfits) {
       expect(() => hasher.receiptDigest({ ...receipt, ...wrong }), JSON.stringify(Object.keys(wrong))).to.throw(
         "Expected",
       );

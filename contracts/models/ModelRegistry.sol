@@ -51,10 +51,7 @@ contract ModelRegistry is IModelRegistry {
         _requireOwner(repo.owner);
         require(terms.contentHash != 0, MissingContentHash());
         require(terms.royaltyBps <= MAX_ROYALTY_BPS, RoyaltyTooHigh(terms.royaltyBps, MAX_ROYALTY_BPS));
-        require(
-            terms.modes != 0 && terms.modes & ~DECLARABLE_MODES == 0,
-            InvalidModes(terms.modes, DECLARABLE_MODES)
-        );
+        require(terms.modes != 0 && terms.modes & ~DECLARABLE_MODES == 0, InvalidModes(terms.modes, DECLARABLE_MODES));
 
         uint32 number = ++repo.versions;
         modelId = keccak256(

@@ -82,8 +82,8 @@ interface INodeRegistry {
     /// @notice Sets what must be bonded to register for a role. Owner only; registered nodes stay.
     function setMinimumStake(Role role, uint256 amount) external;
 
-    /// @notice The operator a key signs for in `mode` at unix second `at`, or zero.
-    function operatorOf(address key, uint8 mode, uint256 at) external view returns (address);
+    /// @notice The operator a key signs for in `mode` at unix second `timestamp`, or zero.
+    function operatorOf(address key, uint8 mode, uint256 timestamp) external view returns (address);
 
     /// @notice A node's record; all zero when there is none.
     function node(bytes32 nodeId) external view returns (Node memory);

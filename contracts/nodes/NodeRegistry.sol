@@ -11,8 +11,9 @@ import {INodeRegistry} from "./INodeRegistry.sol";
 /// @title Identity of nodes
 /// @notice See `INodeRegistry`.
 contract NodeRegistry is INodeRegistry, Ownable2Step, EIP712 {
-    bytes32 private constant SIGNER_CONSENT_TYPEHASH =
-        keccak256("SignerConsent(bytes32 nodeId,address operator,uint40 validUntil)");
+    bytes32 private constant SIGNER_CONSENT_TYPEHASH = keccak256(
+        "SignerConsent(bytes32 nodeId,address operator,uint40 validUntil)"
+    );
     uint8 private constant MODE_VANILLA = 1;
     uint256 private constant MAX_LIVE_SIGNERS = 4;
     uint256 private constant MAX_ENDPOINT_LENGTH = 256;
@@ -122,9 +123,9 @@ contract NodeRegistry is INodeRegistry, Ownable2Step, EIP712 {
     }
 
     /// @inheritdoc INodeRegistry
-    function operatorOf(address key, uint8 mode, uint256 at) external view returns (address) {
+    function operatorOf(address key, uint8 mode, uint256 timestamp) external view returns (address) {
         Signer memory s = signers[key];
-        bool valid = at >= s.validFrom && at < s.validUntil && mode < 8 && (s.modes >> mode) & 1 == 1;
+        bool valid = timestamp >= s.validFrom && timestamp < s.validUntil && mode < 8 && (s.modes >> mode) & 1 == 1;
         return valid ? s.operator : address(0);
     }
 

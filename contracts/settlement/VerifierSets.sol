@@ -79,7 +79,8 @@ abstract contract VerifierSets is EIP712 {
     /// @param consent its EIP-712 signature over `SeatConsent(uint256 seat,address operator)` in this contract's domain.
     function takeSeat(uint256 seat, address signer, bytes calldata consent) external {
         uint256 held = _seatOf[msg.sender];
-        require(held == 0, AlreadySeated(msg.sender, held - 1));
+        // not `require`, which evaluates its error's operands even when it holds
+        if (held != 0) revert AlreadySeated(msg.sender, held - 1);
         uint256 available = staking.activeStake(msg.sender, Role.Verifier);
         require(available >= minSeatStake, SeatStakeTooLow(available, minSeatStake));
         if (seat == _seats.length && seat < MAX_SEATS) {

@@ -1,5 +1,5 @@
 import { sigmoid } from "./exactMath.ts";
-import type { SeededRandom } from "./SeededRandom.ts";
+import type { SeededRandom } from "../../simulator/models/SeededRandom.ts";
 
 /** A dense layer: `weights[out * inputs + in]`. */
 export interface DenseLayer {

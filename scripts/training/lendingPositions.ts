@@ -1,5 +1,5 @@
 import { exp, log } from "./exactMath.ts";
-import type { SeededRandom } from "./SeededRandom.ts";
+import type { SeededRandom } from "../../simulator/models/SeededRandom.ts";
 
 /** One input of the model, as a caller has to supply it: raw, in the unit given. */
 export interface Feature {

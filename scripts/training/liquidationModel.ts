@@ -4,7 +4,7 @@ import { encodeOnnx } from "./encodeOnnx.ts";
 import { type Dataset, FEATURES, HORIZON_DAYS, samplePositions } from "./lendingPositions.ts";
 import { areaUnderCurve, measure, type Metrics } from "./metrics.ts";
 import { Mlp } from "./Mlp.ts";
-import { SeededRandom } from "./SeededRandom.ts";
+import { SeededRandom } from "../../simulator/models/SeededRandom.ts";
 
 export const SEED = 0x4f5047; // "OPG"
 const TRAINING_ROWS = 40_000;

@@ -1,0 +1,170 @@
+import { x402Facilitator } from "@x402/core/facilitator";
+import type { FacilitatorClient } from "@x402/core/server";
+import type {
+  Network,
+  PaymentPayload,
+  PaymentRequirements,
+  SettleResponse,
+  SupportedResponse,
+  VerifyResponse,
+} from "@x402/core/types";
+import { ExactEvmScheme } from "@x402/evm/exact/facilitator";
+import type { BaseWallet } from "ethers";
+import type { Logger } from "pino";
+import { OPG__factory } from "../../typechain-types/index.ts";
+import type { Hex } from "../receipts/types.ts";
+import { facilitatorSigner } from "./FacilitatorSigner.ts";
+import { parsePayment, type Payment } from "./payment.ts";
+import { PaymentError } from "./PaymentError.ts";
+import { PaymentOutbox, type PaymentJob } from "./PaymentOutbox.ts";
+import { DEFAULT_SETTLER_OPTIONS, PaymentSettler, type PaymentSettlerOptions } from "./PaymentSettler.ts";
+import { TransactionLane } from "./TransactionLane.ts";
+
+/** A payment that is owed: it is charged when the chain gets to it, while its answer is already out. */
+export interface DeferredPayments {
+  /** Makes the payment durable; from then on it is charged once, whatever crashes. It has to be verified before. */
+  enqueue(payload: PaymentPayload, requirements: PaymentRequirements): Promise<PaymentJob>;
+  /** The job of a payment, if there is one. */
+  job(payload: PaymentPayload, requirements: PaymentRequirements): Promise<PaymentJob | undefined>;
+  /** Wei the payer has promised and not yet paid. */
+  outstandingWei(payer: Hex): Promise<bigint>;
+  /** Wei the payer was served for and can no longer be charged. */
+  defaultedWei(payer: Hex): Promise<bigint>;
+}
+
+export interface FacilitatorOptions {
+  /** Pays the gas; connected to the chain. Not to be used elsewhere at the same time. */
+  wallet: BaseWallet;
+  chainId: bigint;
+  /** SQLite file of the payment outbox. */
+  outboxFile: string;
+  logger: Logger;
+  settler?: Partial<PaymentSettlerOptions>;
+}
+
+const SIMULATION_FAILED = "invalid_exact_evm_transaction_simulation_failed";
+const NONCE_USED = "invalid_exact_evm_nonce_already_used";
+const BALANCE_TOO_LOW = "invalid_exact_evm_insufficient_balance";
+
+/**
+ * x402 v2 facilitator for the scheme `exact` by ERC-3009 on one EVM chain, with any token that implements it. Verification is
+ * `@x402/evm`'s; settlement goes through a durable outbox, at once (`settle`) or later (`enqueue`).
+ */
+export class Facilitator implements FacilitatorClient, DeferredPayments {
+  readonly network: Network;
+  /** Says what became of each payment: events "settled" and "dead". */
+  readonly settler: PaymentSettler;
+  readonly outbox: PaymentOutbox;
+  readonly #core: x402Facilitator;
+  readonly #lane: TransactionLane;
+  readonly #confirmationTimeoutMs: number;
+
+  constructor({ wallet, chainId, outboxFile, logger, settler = {} }: FacilitatorOptions) {
+    this.network = `eip155:${chainId}`;
+    this.#lane = new TransactionLane(wallet, chainId);
+    this.outbox = new PaymentOutbox(outboxFile);
+    this.settler = new PaymentSettler(this.outbox, this.#lane, logger.child({ actor: "facilitator" }), settler);
+    const options = { ...DEFAULT_SETTLER_OPTIONS, ...settler };
+    this.#confirmationTimeoutMs = options.confirmationTimeoutMs;
+    const verifier = facilitatorSigner(this.#lane, {
+      ...options,
+      onSigned: () => {
+        throw new PaymentError("stopped", "Verification must not send transactions");
+      },
+    });
+    this.#core = new x402Facilitator().register(this.network, new ExactEvmScheme(verifier));
+  }
+
+  start(): Promise<void> {
+    return this.settler.start();
+  }
+
+  /** Lets payments under way end; the rest stays in the outbox. */
+  async stop(): Promise<void> {
+    await this.settler.stop();
+    this.outbox.close();
+  }
+
+  getSupported(): Promise<SupportedResponse> {
+    return Promise.resolve(this.#core.getSupported() as SupportedResponse);
+  }
+
+  /**
+   * Signature, terms, time window, and a simulation of the transfer on the chain as it is now. Nothing is kept.
+   * Anything but a valid payment, malformed ones included, is `isValid: false` with a reason; chain errors are thrown.
+   */
+  async verify(payload: PaymentPayload, requirements: PaymentRequirements): Promise<VerifyResponse> {
+    const payment = this.#tryParse(payload, requirements);
+    if (payment instanceof PaymentError) {
+      return { isValid: false, invalidReason: payment.code, invalidMessage: payment.message };
+    }
+    const result = await this.#core.verify(payment.payload, payment.requirements);
+    if (result.isValid || result.invalidReason !== SIMULATION_FAILED) return result;
+    return { ...result, invalidReason: await this.#explain(payment) };
+  }
+
+  /**
+   * Settles now and waits for the chain. Fails without charging later, unless the transaction is out and its outcome unknown:
+   * then `errorReason` is "settlement_pending", and asking again returns the outcome.
+   */
+  async settle(payload: PaymentPayload, requirements: PaymentRequirements): Promise<SettleResponse> {
+    const payment = this.#tryParse(payload, requirements);
+    if (payment instanceof PaymentError) {
+      const { code: errorReason, message: errorMessage } = payment;
+      return { success: false, errorReason, errorMessage, transaction: "", network: this.network };
+    }
+    const { key } = await this.settler.enqueue(payment, "once");
+    await this.settler.outcome(key, this.#confirmationTimeoutMs);
+    this.settler.abandon(key, "settlement_timeout");
+    const job = this.outbox.get(key);
+    const { payer, valueWei } = payment.authorization;
+    const transaction = job.transaction?.hash ?? "";
+    if (job.status === "settled") {
+      return { success: true, transaction, network: this.network, payer, amount: valueWei.toString() };
+    }
+    const errorReason = job.status === "dead" ? (job.reason ?? "settlement_failed") : "settlement_pending";
+    return { success: false, errorReason, transaction, network: this.network, payer };
+  }
+
+  /** @throws PaymentError */
+  async enqueue(payload: PaymentPayload, requirements: PaymentRequirements): Promise<PaymentJob> {
+    const payment = this.#tryParse(payload, requirements);
+    if (payment instanceof PaymentError) throw payment;
+    return this.settler.enqueue(payment);
+  }
+
+  job(payload: PaymentPayload, requirements: PaymentRequirements): Promise<PaymentJob | undefined> {
+    return Promise.resolve(this.outbox.find(parsePayment(payload, requirements).authorization));
+  }
+
+  outstandingWei(payer: Hex): Promise<bigint> {
+    return Promise.resolve(this.outbox.outstandingWei(payer));
+  }
+
+  defaultedWei(payer: Hex): Promise<bigint> {
+    return Promise.resolve(this.outbox.defaultedWei(payer));
+  }
+
+  #tryParse(payload: PaymentPayload, requirements: PaymentRequirements): Payment | PaymentError {
+    try {
+      const payment = parsePayment(payload, requirements);
+      const { network } = payment.authorization;
+      if (network === this.network) return payment;
+      return new PaymentError("unsupported_network", `Expected a payment on ${this.network}, found one on ${network}`);
+    } catch (error) {
+      if (error instanceof PaymentError) return error;
+      throw error;
+    }
+  }
+
+  /** The package finds the cause by Multicall3, which a local chain lacks; the codes are its own. */
+  async #explain({ authorization, requirements }: Payment): Promise<string> {
+    const token = OPG__factory.connect(authorization.asset, { provider: this.#lane.provider });
+    const [used, balance] = await Promise.all([
+      token.authorizationState(authorization.payer, authorization.nonce),
+      token.balanceOf(authorization.payer),
+    ]);
+    if (used) return NONCE_USED;
+    return balance < BigInt(requirements.amount) ? BALANCE_TOO_LOW : SIMULATION_FAILED;
+  }
+}

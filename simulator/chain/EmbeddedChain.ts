@@ -1,0 +1,68 @@
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import type { Logger } from "pino";
+
+import { devAccounts } from "./devAccounts.ts";
+import type { DevAccount } from "./devAccounts.ts";
+
+export interface EmbeddedChainOptions {
+  logger: Logger;
+  /** 0, the default, takes any free port. */
+  port?: number;
+  /** Seconds between blocks; without it every transaction is mined at once. */
+  blockTimeSeconds?: number;
+}
+
+const CONFIG_FILE = fileURLToPath(new URL("../../hardhat.config.ts", import.meta.url));
+
+/**
+ * A development chain inside this process: Hardhat's EDR with Base's rules (Osaka, chain 31337) behind JSON-RPC on 127.0.0.1. Nothing of it
+ * outlives stop().
+ */
+export class EmbeddedChain {
+  readonly #options: EmbeddedChainOptions;
+  #server: { close(): Promise<void> } | undefined;
+  #url: string | undefined;
+
+  /** Accounts with 10,000 ETH each. */
+  readonly accounts: readonly DevAccount[] = devAccounts();
+
+  constructor(options: EmbeddedChainOptions) {
+    this.#options = options;
+  }
+
+  /** @throws Error before start() has finished. */
+  get url(): string {
+    if (!this.#url) throw new Error("The embedded chain is not running: await start() first");
+    return this.#url;
+  }
+
+  async start(): Promise<void> {
+    if (this.#server) return;
+    // Loaded here, because those who only connect to a chain do not need Hardhat
+    const { createHardhatRuntimeEnvironment, importUserConfig } = await import("hardhat/hre");
+    const config = await importUserConfig(CONFIG_FILE);
+    const hre = await createHardhatRuntimeEnvironment(config, { config: CONFIG_FILE }, dirname(CONFIG_FILE));
+    const { blockTimeSeconds, port = 0, logger } = this.#options;
+    const server = await hre.network.createServer(
+      {
+        network: "node",
+        ...(blockTimeSeconds && { override: { mining: { auto: false, interval: blockTimeSeconds * 1_000 } } }),
+      },
+      "127.0.0.1",
+      port,
+    );
+    const address = await server.listen();
+    this.#server = server;
+    this.#url = `http://127.0.0.1:${address.port}`;
+    logger.info({ url: this.#url }, "embedded chain is up");
+  }
+
+  async stop(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    this.#url = undefined;
+    await server?.close();
+  }
+}

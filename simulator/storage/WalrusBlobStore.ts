@@ -9,6 +9,7 @@ import {
   type BlobId,
   type BlobStore,
 } from "./BlobStore.ts";
+import { readLimited } from "./readLimited.ts";
 import { DEFAULT_MAX_BLOB_BYTES } from "./StorageNode.ts";
 import { walrusBlobId } from "./walrusBlobId.ts";
 
@@ -127,16 +128,4 @@ async function unexpected(response: Response): Promise<Error> {
   const message = `Expected ${response.url} to succeed, found status ${response.status}: ${text}`;
   const transient = response.status === 429 || response.status >= 500;
   return transient ? new WalrusRequestError(message) : new RefusedError(message);
-}
-
-/** An aggregator cannot make us hold more than `maxBytes`, whatever length it announces. */
-async function readLimited(response: Response, maxBytes: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    chunks.push(chunk as Uint8Array);
-    length += (chunk as Uint8Array).length;
-    if (length > maxBytes) throw new BlobTooLargeError(maxBytes);
-  }
-  return Buffer.concat(chunks, length);
 }

@@ -1,0 +1,166 @@
+import type { Logger } from "pino";
+
+import { ContractRevertError } from "../chain/ContractRevertError.ts";
+import type { TransactionSubmitter } from "../chain/TransactionSubmitter.ts";
+import { SettlementHasher } from "../receipts/eip712.ts";
+import { recoverAddress } from "../receipts/secp256k1.ts";
+import type { BatchHeader, Hex, SignedReceipt } from "../receipts/types.ts";
+import { walrusBlobId } from "../storage/walrusBlobId.ts";
+import { MAX_BATCH_RECEIPTS } from "./batchBlob.ts";
+import type { SettlementStep } from "./BatchPoster.ts";
+import type { BatchStore, NewBatch } from "./BatchStore.ts";
+import { batchHeader, draftBatch } from "./buildBatch.ts";
+import type { ReceiptSource, StoredReceipt } from "./ReceiptSource.ts";
+import type { RoyaltyTerms } from "./royalties.ts";
+import { screenReceipts } from "./screenReceipts.ts";
+import type { SettlementView } from "./SettlementView.ts";
+import { untilAborted } from "./untilAborted.ts";
+import { wallTime } from "./wallTime.ts";
+
+export interface BatchFormerOptions {
+  operator: Hex;
+  store: BatchStore;
+  source: ReceiptSource;
+  view: SettlementView;
+  submitter: TransactionSubmitter;
+  logger: Logger;
+  maxReceipts: number;
+  onStep: (step: SettlementStep, batchId: Hex) => void | Promise<void>;
+  tamper?: ((receipts: SignedReceipt[]) => SignedReceipt[]) | undefined;
+  tamperHeader?: ((header: BatchHeader) => BatchHeader) | undefined;
+}
+
+/** There is no verifier set that a batch could name, and none can be made: too few verifiers are seated. */
+export class NoVerifierSetError extends Error {
+  override readonly name = "NoVerifierSetError";
+  readonly code = "no_verifier_set";
+}
+
+/** A verifier set is renewed when it has this long left. */
+const SET_RENEWAL_SECONDS = 3_600n;
+/** Receipts go into a batch this long before their deadline, or not at all. */
+const DEADLINE_MARGIN_SECONDS = 600n;
+const NO_ROYALTY: RoyaltyTerms = { owner: `0x${"00".repeat(20)}`, royaltyBps: 0 };
+
+/** Makes batches of what waits in the outbox. A batch is stored, with its receipts taken, before anything of it leaves. */
+export class BatchFormer {
+  readonly #options: BatchFormerOptions;
+  readonly #hasher: SettlementHasher;
+  /** Receipts that had to stay in the source last time. */
+  #heldBack = 0;
+
+  constructor(options: BatchFormerOptions) {
+    this.#options = { ...options, maxReceipts: Math.min(options.maxReceipts, MAX_BATCH_RECEIPTS) };
+    this.#hasher = new SettlementHasher(options.view.domain);
+  }
+
+  /**
+   * @param maxAgeMs fewer receipts than fill a batch wait until the oldest is this old.
+   * @returns the batch's id; undefined when there is nothing to batch now.
+   */
+  async form(maxAgeMs: number, signal: AbortSignal): Promise<Hex | undefined> {
+    const { store, source, maxReceipts, onStep } = this.#options;
+    const waiting = this.#waiting();
+    const oldestMs = Math.min(...waiting.map(servedAtMs));
+    if (waiting.length === 0 || (waiting.length < maxReceipts && Date.now() - oldestMs < maxAgeMs)) return undefined;
+
+    const receipts = await this.#settleable(waiting);
+    if (receipts.length === 0) return undefined;
+    const batch = await this.#build(receipts, signal);
+    const requestIds = receipts.map(({ receipt }) => receipt.requestId);
+    store.insert(batch, requestIds);
+    await onStep("stored", batch.batchId);
+    source.markBatched(requestIds, batch.batchId);
+    await onStep("marked", batch.batchId);
+    return batch.batchId;
+  }
+
+  /** Receipts that are in no batch, those of abandoned batches first. */
+  #waiting(): StoredReceipt[] {
+    const { store, source, maxReceipts } = this.#options;
+    const limit = maxReceipts + this.#heldBack + store.refusedCount();
+    const offered = [...store.returned(limit), ...source.unbatched(limit)];
+    const fresh: StoredReceipt[] = [];
+    for (const signed of offered) {
+      const { requestId } = signed.receipt;
+      const batchId = store.batchOf(requestId);
+      // Taken before a crash, and the source does not know yet
+      if (batchId) source.markBatched([requestId], batchId);
+      else if (store.refusalOf(requestId) === undefined) fresh.push(signed);
+    }
+    return [...new Map(fresh.map((signed) => [signed.receipt.requestId, signed])).values()];
+  }
+
+  /** What may go into a batch now, a batch's worth at most. */
+  async #settleable(waiting: readonly StoredReceipt[]): Promise<StoredReceipt[]> {
+    const { operator, view, store, logger, maxReceipts } = this.#options;
+    const [chainTime, { terms }] = await Promise.all([view.time(), view.state()]);
+    const [{ receiptDeadline }, models, signers] = await Promise.all([
+      view.terms(terms),
+      view.models(waiting.map(({ receipt }) => receipt.modelId)),
+      view.signers(waiting.flatMap((signed) => this.#signerOf(signed) ?? [])),
+    ]);
+    const latest = later(chainTime, wallTime());
+    const earliest = latest - receiptDeadline + earlier(DEADLINE_MARGIN_SECONDS, receiptDeadline / 4n);
+    const facts = { operator, hasher: this.#hasher, signers, models, earliest, latest };
+    const { settleable, heldBack, refused } = screenReceipts(waiting, facts);
+    for (const { receipt, reason } of refused) {
+      logger.error({ requestId: receipt.receipt.requestId, reason }, "receipt can not be settled");
+      store.refuse(receipt.receipt.requestId, reason);
+    }
+    this.#heldBack = heldBack.length;
+    return settleable.slice(0, maxReceipts);
+  }
+
+  async #build(receipts: readonly StoredReceipt[], signal: AbortSignal): Promise<NewBatch> {
+    const { operator, view, tamper, tamperHeader } = this.#options;
+    const { seen, setId } = await this.#usableSet(signal);
+    const chosen = tamper ? tamper([...receipts]) : receipts;
+    const models = new Map<Hex, RoyaltyTerms>(await view.models(chosen.map(({ receipt }) => receipt.modelId)));
+    if (tamper)
+      for (const { receipt } of chosen) models.set(receipt.modelId, models.get(receipt.modelId) ?? NO_ROYALTY);
+    const draft = draftBatch({ domain: view.domain, operator, receipts: chosen, models });
+    const honest = batchHeader(draft, { blobId: await walrusBlobId(draft.blob), setId, seen });
+    const header = tamperHeader ? tamperHeader(honest) : honest;
+    return {
+      batchId: this.#hasher.batchDigest(header),
+      header,
+      royalties: draft.royalties,
+      blob: draft.blob,
+      servedAtMs: receipts.map(servedAtMs),
+      storedAtMs: Date.now(),
+    };
+  }
+
+  /** The verifier set to name, a new one when there is none or it is about to become too old, and the last batch known. */
+  async #usableSet(signal: AbortSignal): Promise<{ setId: number; seen: number }> {
+    const { view, submitter, logger } = this.#options;
+    const now = later(await view.time(), wallTime());
+    const current = await view.state();
+    const until = await view.setUsableUntil(current.setId);
+    if (until !== undefined && until >= now + SET_RENEWAL_SECONDS)
+      return { setId: current.setId, seen: current.sequence };
+    try {
+      const call = view.settlement.snapshot.populateTransaction();
+      await untilAborted(submitter.submit(call, { label: "snapshot of the verifier seats" }), signal);
+    } catch (error) {
+      // SetNotUsable: somebody else was faster, or the present one is younger than the shortest interval
+      if (!(error instanceof ContractRevertError)) throw error;
+      logger.debug({ err: error }, "no new verifier set");
+    }
+    const { setId, sequence } = await view.state();
+    const usable = (await view.setUsableUntil(setId)) ?? 0n;
+    if (usable < now)
+      throw new NoVerifierSetError("Expected enough seated verifiers for a verifier set, found too few");
+    return { setId, seen: sequence };
+  }
+
+  #signerOf({ receipt, signature }: SignedReceipt): Hex | undefined {
+    return recoverAddress(this.#hasher.receiptDigest(receipt), signature);
+  }
+}
+
+const servedAtMs = ({ storedAtMs, receipt }: StoredReceipt): number => storedAtMs ?? Number(receipt.servedAt) * 1_000;
+
+const later = (a: bigint, b: bigint): bigint => (a > b ? a : b);
+const earlier = (a: bigint, b: bigint): bigint => (a < b ? a : b);

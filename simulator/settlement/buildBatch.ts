@@ -1,0 +1,77 @@
+import { EncodingError } from "../receipts/bytes.ts";
+import { SumTree } from "../receipts/sumTree.ts";
+import {
+  UINT96_MAX,
+  type BatchHeader,
+  type Hex,
+  type SettlementDomain,
+  type SignedReceipt,
+} from "../receipts/types.ts";
+import { encodeBatchBlob } from "./batchBlob.ts";
+import { packRoyalty, royaltiesHash, royaltiesOf, type RoyaltyTerms } from "./royalties.ts";
+
+export interface BatchInput {
+  domain: SettlementDomain;
+  operator: Hex;
+  /** At least one. */
+  receipts: readonly SignedReceipt[];
+  /** Terms of every model that a receipt names. */
+  models: ReadonlyMap<Hex, RoyaltyTerms>;
+}
+
+/** A batch before it has a blob id, a verifier set and a place in time. */
+export interface BatchDraft {
+  operator: Hex;
+  /** In the order of the tree's leaves: by model, then by request, so that all of a model's fees lie together. */
+  receipts: readonly SignedReceipt[];
+  /** Packed words. */
+  royalties: readonly bigint[];
+  tree: SumTree;
+  blob: Uint8Array;
+}
+
+/** What a header says about its receipts; the same for whoever computes it. */
+export type BatchFacts = Pick<BatchHeader, "root" | "count" | "fees" | "servedFrom" | "servedTo">;
+
+/** @throws EncodingError, UnknownModelError */
+export function draftBatch({ domain, operator, receipts, models }: BatchInput): BatchDraft {
+  const ordered = [...receipts].sort(byModelAndRequest);
+  const royalties = royaltiesOf(ordered, models).map(packRoyalty);
+  return {
+    operator,
+    receipts: ordered,
+    royalties,
+    tree: SumTree.ofReceipts(ordered),
+    blob: encodeBatchBlob({ domain, operator, receipts: ordered, royalties }),
+  };
+}
+
+/** @param place the blob's id, the verifier set that shall judge, and the last batch that voters have to search for duplicates. */
+export function batchHeader(draft: BatchDraft, place: Pick<BatchHeader, "blobId" | "setId" | "seen">): BatchHeader {
+  return {
+    ...batchFacts(draft.receipts, draft.tree),
+    operator: draft.operator,
+    royaltiesHash: royaltiesHash(draft.royalties),
+    ...place,
+  };
+}
+
+/** @throws EncodingError without receipts, or when their fees exceed a uint96. */
+export function batchFacts(receipts: readonly SignedReceipt[], tree = SumTree.ofReceipts(receipts)): BatchFacts {
+  const { hash, total } = tree.root;
+  const fees = total >> 32n;
+  if (fees > UINT96_MAX) throw new EncodingError(`Expected fees below 2^96 in all, found ${fees}`);
+  const times = receipts.map(({ receipt }) => receipt.servedAt);
+  return {
+    root: hash,
+    count: receipts.length,
+    fees,
+    servedFrom: times.reduce((a, b) => (a < b ? a : b)),
+    servedTo: times.reduce((a, b) => (a > b ? a : b)),
+  };
+}
+
+function byModelAndRequest({ receipt: a }: SignedReceipt, { receipt: b }: SignedReceipt): number {
+  const [left, right] = [a.modelId + a.requestId, b.modelId + b.requestId];
+  return left < right ? -1 : left > right ? 1 : 0;
+}

@@ -1,0 +1,75 @@
+import type { SettlementHasher } from "../receipts/eip712.ts";
+import { recoverAddress } from "../receipts/secp256k1.ts";
+import type { Hex, SignedReceipt } from "../receipts/types.ts";
+import type { RoyaltyTerms } from "./royalties.ts";
+
+/** A receipt key as the NodeRegistry has it; valid in [validFrom, validUntil), unix seconds. */
+export interface SignerRecord {
+  operator: Hex;
+  validFrom: bigint;
+  validUntil: bigint;
+  /** Bit per mode. */
+  modes: number;
+}
+
+export interface ModelTerms extends RoyaltyTerms {
+  /** Bit per mode. */
+  modes: number;
+}
+
+export interface ScreeningFacts {
+  operator: Hex;
+  hasher: SettlementHasher;
+  /** By lower-case address; keys that are missing are not registered. */
+  signers: ReadonlyMap<Hex, SignerRecord>;
+  models: ReadonlyMap<Hex, ModelTerms>;
+  /** Receipts served earlier cannot be posted in time any more, unix seconds. */
+  earliest: bigint;
+  /** Receipts served later are held back. */
+  latest: bigint;
+}
+
+export type RefusalReason = "invalid_signature" | "invalid_signer" | "mode_not_offered" | "expired";
+
+export interface ScreenedReceipts<T extends SignedReceipt> {
+  settleable: T[];
+  /** For a later batch: dated ahead, or by a key or for a model that the node we ask does not know, perhaps only yet. */
+  heldBack: T[];
+  /** Would be a fault in any batch, or can no longer be in one. */
+  refused: { receipt: T; reason: RefusalReason }[];
+}
+
+/**
+ * Sorts out what must not go into a batch. One wrong receipt costs the operator its stake, and its node may have signed with a key
+ * that was revoked meanwhile, so the settler applies the contract's own test before it posts.
+ */
+export function screenReceipts<T extends SignedReceipt>(
+  receipts: readonly T[],
+  facts: ScreeningFacts,
+): ScreenedReceipts<T> {
+  const screened: ScreenedReceipts<T> = { settleable: [], heldBack: [], refused: [] };
+  for (const receipt of receipts) {
+    const verdict = judge(receipt, facts);
+    if (verdict === "settleable" || verdict === "heldBack") screened[verdict].push(receipt);
+    else screened.refused.push({ receipt, reason: verdict });
+  }
+  return screened;
+}
+
+function judge(signed: SignedReceipt, facts: ScreeningFacts): RefusalReason | "settleable" | "heldBack" {
+  const { mode, modelId, servedAt } = signed.receipt;
+  const address = recoverAddress(facts.hasher.receiptDigest(signed.receipt), signed.signature);
+  if (!address) return "invalid_signature";
+  if (servedAt < facts.earliest) return "expired";
+  const [signer, model] = [facts.signers.get(address), facts.models.get(modelId)];
+  if (!signer || !model || servedAt > facts.latest) return "heldBack";
+  const valid =
+    signer.operator === facts.operator &&
+    servedAt >= signer.validFrom &&
+    servedAt < signer.validUntil &&
+    offers(signer.modes, mode);
+  if (!valid) return "invalid_signer";
+  return offers(model.modes, mode) ? "settleable" : "mode_not_offered";
+}
+
+const offers = (modes: number, mode: number): boolean => ((modes >> mode) & 1) === 1;

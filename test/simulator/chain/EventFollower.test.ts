@@ -200,6 +200,8 @@ describe("EventFollower", () => {
     await local.close();
 
     local = await startLocalChain();
+    // Started in the same second, the two chains would be the same to the last bit
+    await local.rpc("evm_increaseTime", 1_000);
     submitter = new TransactionSubmitter({ chain: local.chain, signer: local.wallets[0] as Wallet, logger: silent });
     await submitter.start();
     for (const amount of [1, 2, 3, 4]) await transfer(amount);

@@ -4,7 +4,14 @@ import { SettlementHasher } from "../../simulator/receipts/eip712.ts";
 import { requestIdForPayment } from "../../simulator/receipts/requestId.ts";
 import { signDigest } from "../../simulator/receipts/secp256k1.ts";
 import { leafTotal, SumTree, sumLeaf, type SumNode } from "../../simulator/receipts/sumTree.ts";
-import { Mode, type BatchHeader, type Hex, type Receipt, type SignedReceipt } from "../../simulator/receipts/types.ts";
+import {
+  Mode,
+  UINT96_MAX,
+  type BatchHeader,
+  type Hex,
+  type Receipt,
+  type SignedReceipt,
+} from "../../simulator/receipts/types.ts";
 import {
   deployProtocol,
   latestTimestamp,
@@ -13,6 +20,7 @@ import {
   registerNode,
   Role,
   takeSeat,
+  TERMS,
   testKey,
   type Protocol,
 } from "./protocol.ts";
@@ -20,6 +28,12 @@ import {
 export const VERIFIER_STAKE = opgWei(100_000);
 export const OPERATOR_STAKE = opgWei(100_000);
 export const OPERATOR_DEPOSIT = opgWei(100_000);
+/** Locked while a batch is pending. */
+export const BOND = opgWei(TERMS.bond);
+/** What an operator loses for a wrong batch. */
+export const SUBMITTER_SLASH = opgWei(TERMS.submitterSlash);
+/** What a verifier with VERIFIER_STAKE loses for approving one. */
+export const VOTER_SLASH = (VERIFIER_STAKE * BigInt(TERMS.voterSlashBps)) / 10_000n;
 
 /** A seat's holder; `key` votes. */
 export interface Verifier {
@@ -84,6 +98,20 @@ export async function createWorld(): Promise<World> {
     hasher,
     bystanders: accounts.slice(10),
   };
+}
+
+let shared: { world: World; restore: () => Promise<void> } | undefined;
+
+/** A world nothing has happened in: made once a process, then put back. Not for tests that run at the same time. */
+export async function freshWorld(): Promise<World> {
+  if (shared) {
+    await shared.restore();
+  } else {
+    const world = await createWorld();
+    const snapshot = await world.connection.networkHelpers.takeSnapshot();
+    shared = { world, restore: () => snapshot.restore() };
+  }
+  return shared.world;
 }
 
 /** What to change in a batch that is honest without. */
@@ -175,9 +203,22 @@ export function signedReceipt(world: World, fields: Partial<Receipt>, key: BaseW
   return { receipt, signature: signDigest(world.hasher.receiptDigest(receipt), key.privateKey as Hex) };
 }
 
+/** A `tamper` that puts a signature of nobody under some receipts. */
+export function forged(...indices: number[]): NonNullable<BatchOptions["tamper"]> {
+  return (index, signed) => (indices.includes(index) ? { ...signed, signature: `0x${"11".repeat(64)}` } : signed);
+}
+
 /** owner 160 | amount 96 */
 export function royaltyWord(owner: Hex, amountWei: bigint): Hex {
   return toBeHex((BigInt(owner) << 96n) | amountWei, 32) as Hex;
+}
+
+/** What a batch is charged under `TERMS`, in wei of OPG. */
+export function chargesOf({ header, royalties }: BuiltBatch) {
+  const protocol = (header.fees * BigInt(TERMS.protocolBps)) / 10_000n;
+  const verifiers = (header.fees * BigInt(TERMS.verifierBps)) / 10_000n;
+  const owners = royalties.reduce((sum, word) => sum + (BigInt(word) & UINT96_MAX), 0n);
+  return { protocol, verifiers, royalties: owners, due: protocol + verifiers + owners };
 }
 
 /** A receipt with its place in the tree, as the contract takes it. */

@@ -1,0 +1,5 @@
+/** `IProofSettlement.Status`. */
+export const Status = { None: 0n, Pending: 1n, Attested: 2n, Unchallenged: 3n, Rejected: 4n } as const;
+
+/** `IProofSettlement.Fault`. */
+export const Fault = { Receipt: 0n, Duplicate: 1n, NodeTotal: 2n, HeaderTotal: 3n } as const;

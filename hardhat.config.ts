@@ -4,15 +4,21 @@ import hardhatToolboxMochaEthers from "@nomicfoundation/hardhat-toolbox-mocha-et
 import { configVariable, defineConfig } from "hardhat/config";
 
 /** The compiler is the one package-lock.json pins: nothing is downloaded at build time. The path has to be absolute. */
-const solc = {
+const compiler = (runs: number) => ({
   version: "0.8.37",
   path: fileURLToPath(import.meta.resolve("solc/soljson.js")),
   settings: {
     viaIR: true,
     evmVersion: "osaka",
-    optimizer: { enabled: true, runs: 200 },
+    optimizer: { enabled: true, runs },
     metadata: { bytecodeHash: "none" as const },
   },
+});
+
+/** Cheap calls everywhere; the settlement alone has to mind the 24,576 bytes a contract may have. */
+const solidity = {
+  compilers: [compiler(1_000_000)],
+  overrides: { "contracts/settlement/ProofSettlement.sol": compiler(200) },
 };
 
 /** Base's rules: Osaka opcodes and prices, and the 2^24 gas cap per transaction. */
@@ -25,7 +31,7 @@ const simulated = {
 
 export default defineConfig({
   plugins: [hardhatToolboxMochaEthers],
-  solidity: { profiles: { default: solc, production: solc } },
+  solidity: { profiles: { default: solidity, production: solidity } },
   paths: { tests: { mocha: "./test", solidity: "./test/solidity" } },
   typechain: { outDir: "./typechain-types" },
   networks: {

@@ -20,8 +20,8 @@ struct Request {
     uint48 deadline;
     /// 0 VANILLA, 1 ZKML, 2 TEE
     uint8 mode;
-    /// owner and royalty of the model, as the registry has them when the money is locked
-    address modelOwner;
+    /// the model's royalty and its receiver, as the registry has them when the money is locked
+    address royaltyTo;
     uint16 royaltyBps;
     /// makes equal requests different
     bytes32 salt;
@@ -38,25 +38,21 @@ interface IInferenceEscrow {
         Refunded
     }
 
-    /// @dev slot: status 8 | amount 96 | deadline 48 | lockedAt 48 | protocolBps 16. Never cleared: it is the nullifier.
+    /// @dev slot: status 8 | amount 96 | deadline 48 | lockedAt 48. Never cleared: it is the nullifier.
     struct Lock {
         Status status;
         uint96 amount;
         uint48 deadline;
         uint48 lockedAt;
-        uint16 protocolBps;
     }
 
-    event RequestLocked(bytes32 indexed requestId, address indexed payer, address indexed operator, Request request);
+    event RequestLocked(bytes32 indexed requestId, address indexed operator, Request request);
     event RequestFulfilled(
         bytes32 indexed requestId,
-        address indexed operator,
         address signer,
         bytes32 outputHash,
         bytes32 outputBlobId,
-        uint256 fee,
-        uint256 royalty,
-        uint256 protocolFee
+        uint256 fee
     );
     event RequestRefunded(bytes32 indexed requestId, address indexed payer, uint256 amount);
     event Claimed(address indexed owner, address indexed to, uint256 amount);
@@ -69,7 +65,7 @@ interface IInferenceEscrow {
     error FeeTooHigh(uint256 fee, uint256 maximum);
     error PriceNotMet(uint256 maxFee, uint256 price);
     error ModeNotAllowed(uint8 mode, uint8 modes);
-    error TermsChanged(address modelOwner, uint256 royaltyBps);
+    error TermsChanged(address royaltyTo, uint256 royaltyBps);
     error InvalidServedAt(uint256 servedAt, uint256 earliest, uint256 latest);
     error InvalidSigner(address signer, address operator);
     error ProtocolFeeTooHigh(uint256 bps, uint256 maximum);

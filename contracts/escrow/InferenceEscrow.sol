@@ -80,7 +80,7 @@ contract InferenceEscrow is IInferenceEscrow, Ownable2Step, ReentrancyGuardTrans
         uint96 fee,
         uint64 servedAt,
         CompactSignature calldata sig
-    ) external nonReentrant {
+    ) external {
         bytes32 requestId = requestIdOf(request);
         Lock memory l = locks[requestId];
         require(l.status == Status.Locked, WrongStatus(l.status));
@@ -94,13 +94,13 @@ contract InferenceEscrow is IInferenceEscrow, Ownable2Step, ReentrancyGuardTrans
         address signer = _signerOf(requestId, request, outputHash, fee, servedAt, sig);
 
         locks[requestId].status = Status.Fulfilled;
-        uint256 protocolFee = (uint256(fee) * l.protocolBps) / BPS;
+        uint256 protocolFee = (uint256(fee) * protocolBps) / BPS;
         uint256 royalty = (uint256(fee) * request.royaltyBps) / BPS;
-        if (royalty != 0) credits[request.modelOwner] += royalty;
+        if (royalty != 0) credits[request.royaltyTo] += royalty;
         if (protocolFee != 0) protocolCredit += protocolFee;
         credits[request.operator] += fee - protocolFee - royalty;
         if (fee < l.amount) credits[request.payer] += l.amount - fee;
-        emit RequestFulfilled(requestId, request.operator, signer, outputHash, outputBlobId, fee, royalty, protocolFee);
+        emit RequestFulfilled(requestId, signer, outputHash, outputBlobId, fee);
     }
 
     /// @inheritdoc IInferenceEscrow
@@ -141,15 +141,15 @@ contract InferenceEscrow is IInferenceEscrow, Ownable2Step, ReentrancyGuardTrans
         Status status = locks[requestId].status;
         require(status == Status.None, WrongStatus(status));
         require(request.deadline > block.timestamp, DeadlinePassed(request.deadline));
-        (address modelOwner, uint16 royaltyBps, uint96 price, uint8 modes) = models.termsOf(request.modelId);
+        (address royaltyTo, uint16 royaltyBps, uint96 price, uint8 modes) = models.termsOf(request.modelId);
         require(
-            modelOwner == request.modelOwner && royaltyBps == request.royaltyBps,
-            TermsChanged(modelOwner, royaltyBps)
+            royaltyTo == request.royaltyTo && royaltyBps == request.royaltyBps,
+            TermsChanged(royaltyTo, royaltyBps)
         );
         require(request.maxFee >= price, PriceNotMet(request.maxFee, price));
         require(request.mode < 8 && (modes >> request.mode) & 1 == 1, ModeNotAllowed(request.mode, modes));
-        locks[requestId] = Lock(Status.Locked, request.maxFee, request.deadline, uint48(block.timestamp), protocolBps);
-        emit RequestLocked(requestId, request.payer, request.operator, request);
+        locks[requestId] = Lock(Status.Locked, request.maxFee, request.deadline, uint48(block.timestamp));
+        emit RequestLocked(requestId, request.operator, request);
     }
 
     /// The key that signed the receipt, which must be the operator's.

@@ -16,27 +16,31 @@ interface IModelRegistry {
         string metadataUri;
     }
 
-    /// @dev slot 0: price 96 | repositoryId 64 | publishedAt 40 | number 32 | royaltyBps 16 | modes 8; then contentHash, blobId
+    /// @dev slot 0, which is all that settlement and escrow read: royaltyTo 160 | priceGwei 64 | royaltyBps 16 | modes 8;
+    /// slot 1: repositoryId 64 | publishedAt 40 | number 32; then contentHash, blobId
     struct Version {
-        /// least fee of one inference, wei of OPG
-        uint96 price;
-        uint64 repositoryId;
-        uint40 publishedAt;
-        uint32 number;
-        /// the repository owner's part of every fee, basis points
+        /// receives the royalty: the repository's owner when the version was published, or who it was assigned to since
+        address royaltyTo;
+        /// least fee of one inference, gwei of OPG
+        uint64 priceGwei;
+        /// part of every fee, basis points
         uint16 royaltyBps;
         /// bit 0 VANILLA, bit 1 ZKML, bit 2 TEE
         uint8 modes;
+        uint64 repositoryId;
+        uint40 publishedAt;
+        uint32 number;
         /// keccak256 of the model file, or of the manifest of its files
         bytes32 contentHash;
         /// Walrus id of the same bytes; zero for a model that is not published
         bytes32 blobId;
     }
 
-    /// @notice What the owner of a repository sets once for a version. Units as in `Version`.
+    /// @notice What the owner of a repository sets once for a version.
     struct VersionTerms {
         bytes32 contentHash;
         bytes32 blobId;
+        /// wei of OPG, whole gwei
         uint96 price;
         uint16 royaltyBps;
         uint8 modes;
@@ -59,6 +63,7 @@ interface IModelRegistry {
         uint256 royaltyBps,
         uint256 modes
     );
+    event RoyaltyAssigned(bytes32 indexed modelId, address indexed from, address indexed to);
     event OwnershipOffered(uint256 indexed repositoryId, address indexed owner, address indexed pendingOwner);
     event OwnershipAccepted(uint256 indexed repositoryId, address indexed previousOwner, address indexed owner);
 
@@ -68,6 +73,9 @@ interface IModelRegistry {
     error NotPendingOwner(address caller, address pendingOwner);
     error InvalidModes(uint8 modes, uint8 allowed);
     error RoyaltyTooHigh(uint256 royaltyBps, uint256 maximum);
+    error InvalidPrice(uint256 price);
+    error InvalidRoyaltyReceiver();
+    error NotRoyaltyReceiver(address caller, address receiver);
     error MissingContentHash();
     error ModelNotFound(bytes32 modelId);
 
@@ -85,17 +93,24 @@ interface IModelRegistry {
     /// @return modelId hash of chain, registry, repository, number, content hash and blob id.
     function publishVersion(uint256 repositoryId, VersionTerms calldata terms) external returns (bytes32 modelId);
 
-    /// @notice Offers a repository, and with it all royalties to come, to somebody, who must accept. Zero withdraws an offer.
+    /// @notice Hands the royalties of a version over. Their receiver only. Requests that are locked in escrow keep theirs.
+    function assignRoyalty(bytes32 modelId, address to) external;
+
+    /// @notice Offers a repository, with the right to publish, to somebody, who must accept. Royalties of published versions stay
+    /// where they are. Zero withdraws an offer.
     function offerOwnership(uint256 repositoryId, address to) external;
 
     /// @notice Takes over a repository that was offered to the caller.
     function acceptOwnership(uint256 repositoryId) external;
 
     /// @notice What settlement and escrow need of a model. Reverts for an unknown one.
-    /// @return owner receives the royalty.
+    /// @return royaltyTo receives the royalty.
+    /// @return royaltyBps its part of a fee, basis points.
+    /// @return price least fee, wei of OPG.
+    /// @return modes bitmap as in `Version`.
     function termsOf(
         bytes32 modelId
-    ) external view returns (address owner, uint16 royaltyBps, uint96 price, uint8 modes);
+    ) external view returns (address royaltyTo, uint16 royaltyBps, uint96 price, uint8 modes);
 
     /// @notice A version; all zero when there is none.
     function version(bytes32 modelId) external view returns (Version memory);

@@ -8,6 +8,7 @@ import {IModelRegistry} from "./IModelRegistry.sol";
 contract ModelRegistry is IModelRegistry {
     uint256 private constant MAX_NAME_LENGTH = 128;
     uint256 private constant MAX_ROYALTY_BPS = 2_000;
+    uint96 private constant GWEI = 1e9;
     /// VANILLA and TEE; a version becomes usable in mode ZKML only by a checked commitment.
     uint8 private constant DECLARABLE_MODES = 5;
 
@@ -51,6 +52,7 @@ contract ModelRegistry is IModelRegistry {
         _requireOwner(repo.owner);
         require(terms.contentHash != 0, MissingContentHash());
         require(terms.royaltyBps <= MAX_ROYALTY_BPS, RoyaltyTooHigh(terms.royaltyBps, MAX_ROYALTY_BPS));
+        require(terms.price % GWEI == 0 && terms.price / GWEI <= type(uint64).max, InvalidPrice(terms.price));
         require(terms.modes != 0 && terms.modes & ~DECLARABLE_MODES == 0, InvalidModes(terms.modes, DECLARABLE_MODES));
 
         uint32 number = ++repo.versions;
@@ -59,12 +61,13 @@ contract ModelRegistry is IModelRegistry {
         );
         modelIdOf[repositoryId][number] = modelId;
         _versions[modelId] = Version({
-            price: terms.price,
+            royaltyTo: msg.sender,
+            priceGwei: uint64(terms.price / GWEI),
+            royaltyBps: terms.royaltyBps,
+            modes: terms.modes,
             repositoryId: uint64(repositoryId),
             publishedAt: uint40(block.timestamp),
             number: number,
-            royaltyBps: terms.royaltyBps,
-            modes: terms.modes,
             contentHash: terms.contentHash,
             blobId: terms.blobId
         });
@@ -78,6 +81,15 @@ contract ModelRegistry is IModelRegistry {
             terms.royaltyBps,
             terms.modes
         );
+    }
+
+    /// @inheritdoc IModelRegistry
+    function assignRoyalty(bytes32 modelId, address to) external {
+        address receiver = _versions[modelId].royaltyTo;
+        require(msg.sender == receiver, NotRoyaltyReceiver(msg.sender, receiver));
+        require(to != address(0), InvalidRoyaltyReceiver());
+        _versions[modelId].royaltyTo = to;
+        emit RoyaltyAssigned(modelId, receiver, to);
     }
 
     /// @inheritdoc IModelRegistry
@@ -102,11 +114,11 @@ contract ModelRegistry is IModelRegistry {
     /// @inheritdoc IModelRegistry
     function termsOf(
         bytes32 modelId
-    ) external view returns (address owner, uint16 royaltyBps, uint96 price, uint8 modes) {
+    ) external view returns (address royaltyTo, uint16 royaltyBps, uint96 price, uint8 modes) {
         Version storage v = _versions[modelId];
-        uint256 repositoryId = v.repositoryId;
-        require(repositoryId != 0, ModelNotFound(modelId));
-        return (_repositories[repositoryId].owner, v.royaltyBps, v.price, v.modes);
+        royaltyTo = v.royaltyTo;
+        require(royaltyTo != address(0), ModelNotFound(modelId));
+        return (royaltyTo, v.royaltyBps, v.priceGwei * GWEI, v.modes);
     }
 
     /// @inheritdoc IModelRegistry

@@ -84,7 +84,8 @@ interface INodeStaking {
         uint256 releaseAt
     );
     event Withdrawn(address indexed operator, Role indexed role, address indexed owner, uint256 ticket, uint256 amount);
-    event Slashed(address indexed operator, Role indexed role, uint256 own, uint256 delegated, bool generationEnded);
+    event Slashed(address indexed operator, Role role, uint256 own, uint256 delegated);
+    event GenerationEnded(address indexed operator, Role role, uint256 generation);
     event SlashSettled(address indexed beneficiary, uint256 reward, uint256 burned);
     event Claimed(address indexed beneficiary, address indexed to, uint256 amount);
     event SlasherSet(address indexed slasher, bool allowed);

@@ -197,22 +197,25 @@ contract NodeStaking is INodeStaking, Ownable2Step, ReentrancyGuardTransient {
         (uint256 factor, uint16 generation) = (pool.factor, pool.generation);
         uint256 fromOwn = amount < own ? amount : own;
         uint256 fromPool = amount - fromOwn < delegated ? amount - fromOwn : delegated;
-        bool ended;
         if (fromPool != 0) {
             // one division, rounded down: the values of all units never add up to more than `delegated`
             factor = (factor * (delegated - fromPool)) / delegated;
             if (factor < DEAD_FACTOR) {
                 // 65,535 ends would take as many delegations of at least 1 OPG lost whole, each by a slasher's act
-                (fromPool, factor, generation, ended) = (delegated, ONE, generation + 1, true);
+                emit GenerationEnded(operator, role, generation);
+                (fromPool, factor, generation) = (delegated, ONE, generation + 1);
                 pool.unitsLeaving = 0;
             }
         }
         if (fromOwn + fromPool == 0) return 0;
-        pool.own = uint88(own - fromOwn);
-        pool.delegated = uint88(delegated - fromPool);
-        pool.factor = uint64(factor);
-        pool.generation = generation;
-        emit Slashed(operator, role, fromOwn, fromPool, ended);
+        // one write of the whole first slot; the compiler would make four. No field exceeds its width: the first two only shrank,
+        // the factor is at most what it was, or ONE
+        uint256 slot =
+            (own - fromOwn) | ((delegated - fromPool) << 88) | (factor << 176) | (uint256(generation) << 240);
+        assembly ("memory-safe") {
+            sstore(pool.slot, slot)
+        }
+        emit Slashed(operator, role, fromOwn, fromPool);
         return fromOwn + fromPool;
     }
 

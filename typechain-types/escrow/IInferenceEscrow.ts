@@ -4,9 +4,9 @@
 import type { BaseContract, BigNumberish, BytesLike, FunctionFragment, Result, Interface, EventFragment, AddressLike, ContractRunner, ContractMethod, Listener } from "ethers"
 import type { TypedContractEvent, TypedDeferredTopicFilter, TypedEventLog, TypedLogDescription, TypedListener, TypedContractMethod } from "../common.js"
   
-    export type RequestStruct = {payer: AddressLike, operator: AddressLike, modelId: BytesLike, inputHash: BytesLike, inputBlobId: BytesLike, maxFee: BigNumberish, deadline: BigNumberish, mode: BigNumberish, modelOwner: AddressLike, royaltyBps: BigNumberish, salt: BytesLike}
+    export type RequestStruct = {payer: AddressLike, operator: AddressLike, modelId: BytesLike, inputHash: BytesLike, inputBlobId: BytesLike, maxFee: BigNumberish, deadline: BigNumberish, mode: BigNumberish, royaltyTo: AddressLike, royaltyBps: BigNumberish, salt: BytesLike}
 
-    export type RequestStructOutput = [payer: string, operator: string, modelId: string, inputHash: string, inputBlobId: string, maxFee: bigint, deadline: bigint, mode: bigint, modelOwner: string, royaltyBps: bigint, salt: string] & {payer: string, operator: string, modelId: string, inputHash: string, inputBlobId: string, maxFee: bigint, deadline: bigint, mode: bigint, modelOwner: string, royaltyBps: bigint, salt: string }
+    export type RequestStructOutput = [payer: string, operator: string, modelId: string, inputHash: string, inputBlobId: string, maxFee: bigint, deadline: bigint, mode: bigint, royaltyTo: string, royaltyBps: bigint, salt: string] & {payer: string, operator: string, modelId: string, inputHash: string, inputBlobId: string, maxFee: bigint, deadline: bigint, mode: bigint, royaltyTo: string, royaltyBps: bigint, salt: string }
   
 
     export type CompactSignatureStruct = {r: BytesLike, vs: BytesLike}
@@ -62,9 +62,9 @@ decodeFunctionResult(functionFragment: 'sweepProtocolCredit', data: BytesLike): 
   
 
     export namespace RequestFulfilledEvent {
-      export type InputTuple = [requestId: BytesLike, operator: AddressLike, signer: AddressLike, outputHash: BytesLike, outputBlobId: BytesLike, fee: BigNumberish, royalty: BigNumberish, protocolFee: BigNumberish];
-      export type OutputTuple = [requestId: string, operator: string, signer: string, outputHash: string, outputBlobId: string, fee: bigint, royalty: bigint, protocolFee: bigint];
-      export interface OutputObject {requestId: string, operator: string, signer: string, outputHash: string, outputBlobId: string, fee: bigint, royalty: bigint, protocolFee: bigint };
+      export type InputTuple = [requestId: BytesLike, signer: AddressLike, outputHash: BytesLike, outputBlobId: BytesLike, fee: BigNumberish];
+      export type OutputTuple = [requestId: string, signer: string, outputHash: string, outputBlobId: string, fee: bigint];
+      export interface OutputObject {requestId: string, signer: string, outputHash: string, outputBlobId: string, fee: bigint };
       export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
       export type Filter = TypedDeferredTopicFilter<Event>
       export type Log = TypedEventLog<Event>
@@ -74,9 +74,9 @@ decodeFunctionResult(functionFragment: 'sweepProtocolCredit', data: BytesLike): 
   
 
     export namespace RequestLockedEvent {
-      export type InputTuple = [requestId: BytesLike, payer: AddressLike, operator: AddressLike, request: RequestStruct];
-      export type OutputTuple = [requestId: string, payer: string, operator: string, request: RequestStructOutput];
-      export interface OutputObject {requestId: string, payer: string, operator: string, request: RequestStructOutput };
+      export type InputTuple = [requestId: BytesLike, operator: AddressLike, request: RequestStruct];
+      export type OutputTuple = [requestId: string, operator: string, request: RequestStructOutput];
+      export interface OutputObject {requestId: string, operator: string, request: RequestStructOutput };
       export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
       export type Filter = TypedDeferredTopicFilter<Event>
       export type Log = TypedEventLog<Event>
@@ -241,11 +241,11 @@ getEvent(key: 'RequestRefunded'): TypedContractEvent<RequestRefundedEvent.InputT
       ProtocolCreditSwept: TypedContractEvent<ProtocolCreditSweptEvent.InputTuple, ProtocolCreditSweptEvent.OutputTuple, ProtocolCreditSweptEvent.OutputObject>;
     
 
-      'RequestFulfilled(bytes32,address,address,bytes32,bytes32,uint256,uint256,uint256)': TypedContractEvent<RequestFulfilledEvent.InputTuple, RequestFulfilledEvent.OutputTuple, RequestFulfilledEvent.OutputObject>;
+      'RequestFulfilled(bytes32,address,bytes32,bytes32,uint256)': TypedContractEvent<RequestFulfilledEvent.InputTuple, RequestFulfilledEvent.OutputTuple, RequestFulfilledEvent.OutputObject>;
       RequestFulfilled: TypedContractEvent<RequestFulfilledEvent.InputTuple, RequestFulfilledEvent.OutputTuple, RequestFulfilledEvent.OutputObject>;
     
 
-      'RequestLocked(bytes32,address,address,tuple)': TypedContractEvent<RequestLockedEvent.InputTuple, RequestLockedEvent.OutputTuple, RequestLockedEvent.OutputObject>;
+      'RequestLocked(bytes32,address,tuple)': TypedContractEvent<RequestLockedEvent.InputTuple, RequestLockedEvent.OutputTuple, RequestLockedEvent.OutputObject>;
       RequestLocked: TypedContractEvent<RequestLockedEvent.InputTuple, RequestLockedEvent.OutputTuple, RequestLockedEvent.OutputObject>;
     
 

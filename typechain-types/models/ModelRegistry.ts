@@ -16,18 +16,19 @@ export declare namespace IModelRegistry {
     export type RepositoryStructOutput = [owner: string, versions: bigint, createdAt: bigint, pendingOwner: string, name: string, licence: string, metadataUri: string] & {owner: string, versions: bigint, createdAt: bigint, pendingOwner: string, name: string, licence: string, metadataUri: string }
   
 
-    export type VersionStruct = {price: BigNumberish, repositoryId: BigNumberish, publishedAt: BigNumberish, number: BigNumberish, royaltyBps: BigNumberish, modes: BigNumberish, contentHash: BytesLike, blobId: BytesLike}
+    export type VersionStruct = {royaltyTo: AddressLike, priceGwei: BigNumberish, royaltyBps: BigNumberish, modes: BigNumberish, repositoryId: BigNumberish, publishedAt: BigNumberish, number: BigNumberish, contentHash: BytesLike, blobId: BytesLike}
 
-    export type VersionStructOutput = [price: bigint, repositoryId: bigint, publishedAt: bigint, number: bigint, royaltyBps: bigint, modes: bigint, contentHash: string, blobId: string] & {price: bigint, repositoryId: bigint, publishedAt: bigint, number: bigint, royaltyBps: bigint, modes: bigint, contentHash: string, blobId: string }
+    export type VersionStructOutput = [royaltyTo: string, priceGwei: bigint, royaltyBps: bigint, modes: bigint, repositoryId: bigint, publishedAt: bigint, number: bigint, contentHash: string, blobId: string] & {royaltyTo: string, priceGwei: bigint, royaltyBps: bigint, modes: bigint, repositoryId: bigint, publishedAt: bigint, number: bigint, contentHash: string, blobId: string }
   
     }
 
   export interface ModelRegistryInterface extends Interface {
-    getFunction(nameOrSignature: "acceptOwnership" | "createRepository" | "modelIdOf" | "offerOwnership" | "publishVersion" | "repository" | "repositoryCount" | "termsOf" | "version"): FunctionFragment;
+    getFunction(nameOrSignature: "acceptOwnership" | "assignRoyalty" | "createRepository" | "modelIdOf" | "offerOwnership" | "publishVersion" | "repository" | "repositoryCount" | "termsOf" | "version"): FunctionFragment;
 
-    getEvent(nameOrSignatureOrTopic: "OwnershipAccepted" | "OwnershipOffered" | "RepositoryCreated" | "VersionPublished"): EventFragment;
+    getEvent(nameOrSignatureOrTopic: "OwnershipAccepted" | "OwnershipOffered" | "RepositoryCreated" | "RoyaltyAssigned" | "VersionPublished"): EventFragment;
 
     encodeFunctionData(functionFragment: 'acceptOwnership', values: [BigNumberish]): string;
+encodeFunctionData(functionFragment: 'assignRoyalty', values: [BytesLike, AddressLike]): string;
 encodeFunctionData(functionFragment: 'createRepository', values: [string, string, string]): string;
 encodeFunctionData(functionFragment: 'modelIdOf', values: [BigNumberish, BigNumberish]): string;
 encodeFunctionData(functionFragment: 'offerOwnership', values: [BigNumberish, AddressLike]): string;
@@ -38,6 +39,7 @@ encodeFunctionData(functionFragment: 'termsOf', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'version', values: [BytesLike]): string;
 
     decodeFunctionResult(functionFragment: 'acceptOwnership', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'assignRoyalty', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'createRepository', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'modelIdOf', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'offerOwnership', data: BytesLike): Result;
@@ -77,6 +79,18 @@ decodeFunctionResult(functionFragment: 'version', data: BytesLike): Result;
       export type InputTuple = [repositoryId: BigNumberish, owner: AddressLike, name: string, licence: string, metadataUri: string];
       export type OutputTuple = [repositoryId: bigint, owner: string, name: string, licence: string, metadataUri: string];
       export interface OutputObject {repositoryId: bigint, owner: string, name: string, licence: string, metadataUri: string };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace RoyaltyAssignedEvent {
+      export type InputTuple = [modelId: BytesLike, from: AddressLike, to: AddressLike];
+      export type OutputTuple = [modelId: string, from: string, to: string];
+      export interface OutputObject {modelId: string, from: string, to: string };
       export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
       export type Filter = TypedDeferredTopicFilter<Event>
       export type Log = TypedEventLog<Event>
@@ -139,6 +153,14 @@ decodeFunctionResult(functionFragment: 'version', data: BytesLike): Result;
     
 
     
+    assignRoyalty: TypedContractMethod<
+      [modelId: BytesLike, to: AddressLike, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
     createRepository: TypedContractMethod<
       [name: string, licence: string, metadataUri: string, ],
       [bigint],
@@ -189,7 +211,7 @@ decodeFunctionResult(functionFragment: 'version', data: BytesLike): Result;
     
     termsOf: TypedContractMethod<
       [modelId: BytesLike, ],
-      [[string, bigint, bigint, bigint] & {owner: string, royaltyBps: bigint, price: bigint, modes: bigint }],
+      [[string, bigint, bigint, bigint] & {royaltyTo: string, royaltyBps: bigint, price: bigint, modes: bigint }],
       'view'
     >
     
@@ -207,6 +229,11 @@ decodeFunctionResult(functionFragment: 'version', data: BytesLike): Result;
 
     getFunction(nameOrSignature: 'acceptOwnership'): TypedContractMethod<
       [repositoryId: BigNumberish, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'assignRoyalty'): TypedContractMethod<
+      [modelId: BytesLike, to: AddressLike, ],
       [void],
       'nonpayable'
     >;
@@ -242,7 +269,7 @@ getFunction(nameOrSignature: 'repositoryCount'): TypedContractMethod<
     >;
 getFunction(nameOrSignature: 'termsOf'): TypedContractMethod<
       [modelId: BytesLike, ],
-      [[string, bigint, bigint, bigint] & {owner: string, royaltyBps: bigint, price: bigint, modes: bigint }],
+      [[string, bigint, bigint, bigint] & {royaltyTo: string, royaltyBps: bigint, price: bigint, modes: bigint }],
       'view'
     >;
 getFunction(nameOrSignature: 'version'): TypedContractMethod<
@@ -254,6 +281,7 @@ getFunction(nameOrSignature: 'version'): TypedContractMethod<
     getEvent(key: 'OwnershipAccepted'): TypedContractEvent<OwnershipAcceptedEvent.InputTuple, OwnershipAcceptedEvent.OutputTuple, OwnershipAcceptedEvent.OutputObject>;
 getEvent(key: 'OwnershipOffered'): TypedContractEvent<OwnershipOfferedEvent.InputTuple, OwnershipOfferedEvent.OutputTuple, OwnershipOfferedEvent.OutputObject>;
 getEvent(key: 'RepositoryCreated'): TypedContractEvent<RepositoryCreatedEvent.InputTuple, RepositoryCreatedEvent.OutputTuple, RepositoryCreatedEvent.OutputObject>;
+getEvent(key: 'RoyaltyAssigned'): TypedContractEvent<RoyaltyAssignedEvent.InputTuple, RoyaltyAssignedEvent.OutputTuple, RoyaltyAssignedEvent.OutputObject>;
 getEvent(key: 'VersionPublished'): TypedContractEvent<VersionPublishedEvent.InputTuple, VersionPublishedEvent.OutputTuple, VersionPublishedEvent.OutputObject>;
 
     filters: {
@@ -268,6 +296,10 @@ getEvent(key: 'VersionPublished'): TypedContractEvent<VersionPublishedEvent.Inpu
 
       'RepositoryCreated(uint256,address,string,string,string)': TypedContractEvent<RepositoryCreatedEvent.InputTuple, RepositoryCreatedEvent.OutputTuple, RepositoryCreatedEvent.OutputObject>;
       RepositoryCreated: TypedContractEvent<RepositoryCreatedEvent.InputTuple, RepositoryCreatedEvent.OutputTuple, RepositoryCreatedEvent.OutputObject>;
+    
+
+      'RoyaltyAssigned(bytes32,address,address)': TypedContractEvent<RoyaltyAssignedEvent.InputTuple, RoyaltyAssignedEvent.OutputTuple, RoyaltyAssignedEvent.OutputObject>;
+      RoyaltyAssigned: TypedContractEvent<RoyaltyAssignedEvent.InputTuple, RoyaltyAssignedEvent.OutputTuple, RoyaltyAssignedEvent.OutputObject>;
     
 
       'VersionPublished(bytes32,uint256,uint256,bytes32,bytes32,uint256,uint256,uint256)': TypedContractEvent<VersionPublishedEvent.InputTuple, VersionPublishedEvent.OutputTuple, VersionPublishedEvent.OutputObject>;

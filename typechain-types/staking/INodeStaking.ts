@@ -20,7 +20,7 @@ export declare namespace INodeStaking {
   export interface INodeStakingInterface extends Interface {
     getFunction(nameOrSignature: "activeStake" | "claim" | "delegate" | "delegationValue" | "setSlasher" | "slash" | "stake" | "ticketOf" | "unbonding" | "undelegate" | "unstake" | "withdraw" | "withdrawOwn"): FunctionFragment;
 
-    getEvent(nameOrSignatureOrTopic: "Claimed" | "Delegated" | "SlashSettled" | "Slashed" | "SlasherSet" | "Staked" | "UndelegateRequested" | "UnstakeRequested" | "Withdrawn"): EventFragment;
+    getEvent(nameOrSignatureOrTopic: "Claimed" | "Delegated" | "GenerationEnded" | "SlashSettled" | "Slashed" | "SlasherSet" | "Staked" | "UndelegateRequested" | "UnstakeRequested" | "Withdrawn"): EventFragment;
 
     encodeFunctionData(functionFragment: 'activeStake', values: [AddressLike, BigNumberish]): string;
 encodeFunctionData(functionFragment: 'claim', values: [AddressLike]): string;
@@ -76,6 +76,18 @@ decodeFunctionResult(functionFragment: 'withdrawOwn', data: BytesLike): Result;
 
   
 
+    export namespace GenerationEndedEvent {
+      export type InputTuple = [operator: AddressLike, role: BigNumberish, generation: BigNumberish];
+      export type OutputTuple = [operator: string, role: bigint, generation: bigint];
+      export interface OutputObject {operator: string, role: bigint, generation: bigint };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
     export namespace SlashSettledEvent {
       export type InputTuple = [beneficiary: AddressLike, reward: BigNumberish, burned: BigNumberish];
       export type OutputTuple = [beneficiary: string, reward: bigint, burned: bigint];
@@ -89,9 +101,9 @@ decodeFunctionResult(functionFragment: 'withdrawOwn', data: BytesLike): Result;
   
 
     export namespace SlashedEvent {
-      export type InputTuple = [operator: AddressLike, role: BigNumberish, own: BigNumberish, delegated: BigNumberish, generationEnded: boolean];
-      export type OutputTuple = [operator: string, role: bigint, own: bigint, delegated: bigint, generationEnded: boolean];
-      export interface OutputObject {operator: string, role: bigint, own: bigint, delegated: bigint, generationEnded: boolean };
+      export type InputTuple = [operator: AddressLike, role: BigNumberish, own: BigNumberish, delegated: BigNumberish];
+      export type OutputTuple = [operator: string, role: bigint, own: bigint, delegated: bigint];
+      export interface OutputObject {operator: string, role: bigint, own: bigint, delegated: bigint };
       export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
       export type Filter = TypedDeferredTopicFilter<Event>
       export type Log = TypedEventLog<Event>
@@ -368,6 +380,7 @@ getFunction(nameOrSignature: 'withdrawOwn'): TypedContractMethod<
 
     getEvent(key: 'Claimed'): TypedContractEvent<ClaimedEvent.InputTuple, ClaimedEvent.OutputTuple, ClaimedEvent.OutputObject>;
 getEvent(key: 'Delegated'): TypedContractEvent<DelegatedEvent.InputTuple, DelegatedEvent.OutputTuple, DelegatedEvent.OutputObject>;
+getEvent(key: 'GenerationEnded'): TypedContractEvent<GenerationEndedEvent.InputTuple, GenerationEndedEvent.OutputTuple, GenerationEndedEvent.OutputObject>;
 getEvent(key: 'SlashSettled'): TypedContractEvent<SlashSettledEvent.InputTuple, SlashSettledEvent.OutputTuple, SlashSettledEvent.OutputObject>;
 getEvent(key: 'Slashed'): TypedContractEvent<SlashedEvent.InputTuple, SlashedEvent.OutputTuple, SlashedEvent.OutputObject>;
 getEvent(key: 'SlasherSet'): TypedContractEvent<SlasherSetEvent.InputTuple, SlasherSetEvent.OutputTuple, SlasherSetEvent.OutputObject>;
@@ -386,11 +399,15 @@ getEvent(key: 'Withdrawn'): TypedContractEvent<WithdrawnEvent.InputTuple, Withdr
       Delegated: TypedContractEvent<DelegatedEvent.InputTuple, DelegatedEvent.OutputTuple, DelegatedEvent.OutputObject>;
     
 
+      'GenerationEnded(address,uint8,uint256)': TypedContractEvent<GenerationEndedEvent.InputTuple, GenerationEndedEvent.OutputTuple, GenerationEndedEvent.OutputObject>;
+      GenerationEnded: TypedContractEvent<GenerationEndedEvent.InputTuple, GenerationEndedEvent.OutputTuple, GenerationEndedEvent.OutputObject>;
+    
+
       'SlashSettled(address,uint256,uint256)': TypedContractEvent<SlashSettledEvent.InputTuple, SlashSettledEvent.OutputTuple, SlashSettledEvent.OutputObject>;
       SlashSettled: TypedContractEvent<SlashSettledEvent.InputTuple, SlashSettledEvent.OutputTuple, SlashSettledEvent.OutputObject>;
     
 
-      'Slashed(address,uint8,uint256,uint256,bool)': TypedContractEvent<SlashedEvent.InputTuple, SlashedEvent.OutputTuple, SlashedEvent.OutputObject>;
+      'Slashed(address,uint8,uint256,uint256)': TypedContractEvent<SlashedEvent.InputTuple, SlashedEvent.OutputTuple, SlashedEvent.OutputObject>;
       Slashed: TypedContractEvent<SlashedEvent.InputTuple, SlashedEvent.OutputTuple, SlashedEvent.OutputObject>;
     
 

@@ -20,7 +20,7 @@ export declare namespace INodeStaking {
   export interface NodeStakingInterface extends Interface {
     getFunction(nameOrSignature: "acceptOwnership" | "activeStake" | "claim" | "credits" | "delegate" | "delegationValue" | "isSlasher" | "ownTickets" | "owner" | "pendingOwner" | "pools" | "positions" | "renounceOwnership" | "setSlasher" | "slash" | "stake" | "ticketOf" | "token" | "transferOwnership" | "unbonding" | "undelegate" | "unstake" | "withdraw" | "withdrawOwn"): FunctionFragment;
 
-    getEvent(nameOrSignatureOrTopic: "Claimed" | "Delegated" | "OwnershipTransferStarted" | "OwnershipTransferred" | "SlashSettled" | "Slashed" | "SlasherSet" | "Staked" | "UndelegateRequested" | "UnstakeRequested" | "Withdrawn"): EventFragment;
+    getEvent(nameOrSignatureOrTopic: "Claimed" | "Delegated" | "GenerationEnded" | "OwnershipTransferStarted" | "OwnershipTransferred" | "SlashSettled" | "Slashed" | "SlasherSet" | "Staked" | "UndelegateRequested" | "UnstakeRequested" | "Withdrawn"): EventFragment;
 
     encodeFunctionData(functionFragment: 'acceptOwnership', values?: undefined): string;
 encodeFunctionData(functionFragment: 'activeStake', values: [AddressLike, BigNumberish]): string;
@@ -98,6 +98,18 @@ decodeFunctionResult(functionFragment: 'withdrawOwn', data: BytesLike): Result;
 
   
 
+    export namespace GenerationEndedEvent {
+      export type InputTuple = [operator: AddressLike, role: BigNumberish, generation: BigNumberish];
+      export type OutputTuple = [operator: string, role: bigint, generation: bigint];
+      export interface OutputObject {operator: string, role: bigint, generation: bigint };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
     export namespace OwnershipTransferStartedEvent {
       export type InputTuple = [previousOwner: AddressLike, newOwner: AddressLike];
       export type OutputTuple = [previousOwner: string, newOwner: string];
@@ -135,9 +147,9 @@ decodeFunctionResult(functionFragment: 'withdrawOwn', data: BytesLike): Result;
   
 
     export namespace SlashedEvent {
-      export type InputTuple = [operator: AddressLike, role: BigNumberish, own: BigNumberish, delegated: BigNumberish, generationEnded: boolean];
-      export type OutputTuple = [operator: string, role: bigint, own: bigint, delegated: bigint, generationEnded: boolean];
-      export interface OutputObject {operator: string, role: bigint, own: bigint, delegated: bigint, generationEnded: boolean };
+      export type InputTuple = [operator: AddressLike, role: BigNumberish, own: BigNumberish, delegated: BigNumberish];
+      export type OutputTuple = [operator: string, role: bigint, own: bigint, delegated: bigint];
+      export interface OutputObject {operator: string, role: bigint, own: bigint, delegated: bigint };
       export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
       export type Filter = TypedDeferredTopicFilter<Event>
       export type Log = TypedEventLog<Event>
@@ -557,6 +569,7 @@ getFunction(nameOrSignature: 'withdrawOwn'): TypedContractMethod<
 
     getEvent(key: 'Claimed'): TypedContractEvent<ClaimedEvent.InputTuple, ClaimedEvent.OutputTuple, ClaimedEvent.OutputObject>;
 getEvent(key: 'Delegated'): TypedContractEvent<DelegatedEvent.InputTuple, DelegatedEvent.OutputTuple, DelegatedEvent.OutputObject>;
+getEvent(key: 'GenerationEnded'): TypedContractEvent<GenerationEndedEvent.InputTuple, GenerationEndedEvent.OutputTuple, GenerationEndedEvent.OutputObject>;
 getEvent(key: 'OwnershipTransferStarted'): TypedContractEvent<OwnershipTransferStartedEvent.InputTuple, OwnershipTransferStartedEvent.OutputTuple, OwnershipTransferStartedEvent.OutputObject>;
 getEvent(key: 'OwnershipTransferred'): TypedContractEvent<OwnershipTransferredEvent.InputTuple, OwnershipTransferredEvent.OutputTuple, OwnershipTransferredEvent.OutputObject>;
 getEvent(key: 'SlashSettled'): TypedContractEvent<SlashSettledEvent.InputTuple, SlashSettledEvent.OutputTuple, SlashSettledEvent.OutputObject>;
@@ -577,6 +590,10 @@ getEvent(key: 'Withdrawn'): TypedContractEvent<WithdrawnEvent.InputTuple, Withdr
       Delegated: TypedContractEvent<DelegatedEvent.InputTuple, DelegatedEvent.OutputTuple, DelegatedEvent.OutputObject>;
     
 
+      'GenerationEnded(address,uint8,uint256)': TypedContractEvent<GenerationEndedEvent.InputTuple, GenerationEndedEvent.OutputTuple, GenerationEndedEvent.OutputObject>;
+      GenerationEnded: TypedContractEvent<GenerationEndedEvent.InputTuple, GenerationEndedEvent.OutputTuple, GenerationEndedEvent.OutputObject>;
+    
+
       'OwnershipTransferStarted(address,address)': TypedContractEvent<OwnershipTransferStartedEvent.InputTuple, OwnershipTransferStartedEvent.OutputTuple, OwnershipTransferStartedEvent.OutputObject>;
       OwnershipTransferStarted: TypedContractEvent<OwnershipTransferStartedEvent.InputTuple, OwnershipTransferStartedEvent.OutputTuple, OwnershipTransferStartedEvent.OutputObject>;
     
@@ -589,7 +606,7 @@ getEvent(key: 'Withdrawn'): TypedContractEvent<WithdrawnEvent.InputTuple, Withdr
       SlashSettled: TypedContractEvent<SlashSettledEvent.InputTuple, SlashSettledEvent.OutputTuple, SlashSettledEvent.OutputObject>;
     
 
-      'Slashed(address,uint8,uint256,uint256,bool)': TypedContractEvent<SlashedEvent.InputTuple, SlashedEvent.OutputTuple, SlashedEvent.OutputObject>;
+      'Slashed(address,uint8,uint256,uint256)': TypedContractEvent<SlashedEvent.InputTuple, SlashedEvent.OutputTuple, SlashedEvent.OutputObject>;
       Slashed: TypedContractEvent<SlashedEvent.InputTuple, SlashedEvent.OutputTuple, SlashedEvent.OutputObject>;
     
 

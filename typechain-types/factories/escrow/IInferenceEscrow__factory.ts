@@ -149,7 +149,7 @@
     "inputs": [
       {
         "internalType": "address",
-        "name": "modelOwner",
+        "name": "royaltyTo",
         "type": "address"
       },
       {
@@ -226,12 +226,6 @@
         "type": "bytes32"
       },
       {
-        "indexed": true,
-        "internalType": "address",
-        "name": "operator",
-        "type": "address"
-      },
-      {
         "indexed": false,
         "internalType": "address",
         "name": "signer",
@@ -254,18 +248,6 @@
         "internalType": "uint256",
         "name": "fee",
         "type": "uint256"
-      },
-      {
-        "indexed": false,
-        "internalType": "uint256",
-        "name": "royalty",
-        "type": "uint256"
-      },
-      {
-        "indexed": false,
-        "internalType": "uint256",
-        "name": "protocolFee",
-        "type": "uint256"
       }
     ],
     "name": "RequestFulfilled",
@@ -279,12 +261,6 @@
         "internalType": "bytes32",
         "name": "requestId",
         "type": "bytes32"
-      },
-      {
-        "indexed": true,
-        "internalType": "address",
-        "name": "payer",
-        "type": "address"
       },
       {
         "indexed": true,
@@ -336,7 +312,7 @@
           },
           {
             "internalType": "address",
-            "name": "modelOwner",
+            "name": "royaltyTo",
             "type": "address"
           },
           {
@@ -449,7 +425,7 @@
           },
           {
             "internalType": "address",
-            "name": "modelOwner",
+            "name": "royaltyTo",
             "type": "address"
           },
           {
@@ -556,7 +532,7 @@
           },
           {
             "internalType": "address",
-            "name": "modelOwner",
+            "name": "royaltyTo",
             "type": "address"
           },
           {
@@ -632,7 +608,7 @@
           },
           {
             "internalType": "address",
-            "name": "modelOwner",
+            "name": "royaltyTo",
             "type": "address"
           },
           {
@@ -733,7 +709,7 @@
           },
           {
             "internalType": "address",
-            "name": "modelOwner",
+            "name": "royaltyTo",
             "type": "address"
           },
           {
@@ -803,7 +779,7 @@
           },
           {
             "internalType": "address",
-            "name": "modelOwner",
+            "name": "royaltyTo",
             "type": "address"
           },
           {

@@ -39,6 +39,22 @@
     "type": "error"
   },
   {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "price",
+        "type": "uint256"
+      }
+    ],
+    "name": "InvalidPrice",
+    "type": "error"
+  },
+  {
+    "inputs": [],
+    "name": "InvalidRoyaltyReceiver",
+    "type": "error"
+  },
+  {
     "inputs": [],
     "name": "MissingContentHash",
     "type": "error"
@@ -100,6 +116,22 @@
       }
     ],
     "name": "NotRepositoryOwner",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "address",
+        "name": "caller",
+        "type": "address"
+      },
+      {
+        "internalType": "address",
+        "name": "receiver",
+        "type": "address"
+      }
+    ],
+    "name": "NotRoyaltyReceiver",
     "type": "error"
   },
   {
@@ -216,6 +248,31 @@
       },
       {
         "indexed": true,
+        "internalType": "address",
+        "name": "from",
+        "type": "address"
+      },
+      {
+        "indexed": true,
+        "internalType": "address",
+        "name": "to",
+        "type": "address"
+      }
+    ],
+    "name": "RoyaltyAssigned",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      },
+      {
+        "indexed": true,
         "internalType": "uint256",
         "name": "repositoryId",
         "type": "uint256"
@@ -269,6 +326,24 @@
       }
     ],
     "name": "acceptOwnership",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "address",
+        "name": "to",
+        "type": "address"
+      }
+    ],
+    "name": "assignRoyalty",
     "outputs": [],
     "stateMutability": "nonpayable",
     "type": "function"
@@ -476,7 +551,7 @@
     "outputs": [
       {
         "internalType": "address",
-        "name": "owner",
+        "name": "royaltyTo",
         "type": "address"
       },
       {
@@ -511,9 +586,24 @@
       {
         "components": [
           {
-            "internalType": "uint96",
-            "name": "price",
-            "type": "uint96"
+            "internalType": "address",
+            "name": "royaltyTo",
+            "type": "address"
+          },
+          {
+            "internalType": "uint64",
+            "name": "priceGwei",
+            "type": "uint64"
+          },
+          {
+            "internalType": "uint16",
+            "name": "royaltyBps",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint8",
+            "name": "modes",
+            "type": "uint8"
           },
           {
             "internalType": "uint64",
@@ -529,16 +619,6 @@
             "internalType": "uint32",
             "name": "number",
             "type": "uint32"
-          },
-          {
-            "internalType": "uint16",
-            "name": "royaltyBps",
-            "type": "uint16"
-          },
-          {
-            "internalType": "uint8",
-            "name": "modes",
-            "type": "uint8"
           },
           {
             "internalType": "bytes32",

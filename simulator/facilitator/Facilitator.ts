@@ -9,16 +9,17 @@ import type {
   VerifyResponse,
 } from "@x402/core/types";
 import { ExactEvmScheme } from "@x402/evm/exact/facilitator";
-import type { BaseWallet } from "ethers";
+import type { Signer } from "ethers";
 import type { Logger } from "pino";
 import { OPG__factory } from "../../typechain-types/index.ts";
+import type { Chain } from "../chain/connectChain.ts";
+import { TransactionSubmitter } from "../chain/TransactionSubmitter.ts";
 import type { Hex } from "../receipts/types.ts";
-import { facilitatorSigner } from "./FacilitatorSigner.ts";
+import { facilitatorSigner } from "./facilitatorSigner.ts";
 import { parsePayment, type Payment } from "./payment.ts";
 import { PaymentError } from "./PaymentError.ts";
 import { PaymentOutbox, type PaymentJob } from "./PaymentOutbox.ts";
 import { DEFAULT_SETTLER_OPTIONS, PaymentSettler, type PaymentSettlerOptions } from "./PaymentSettler.ts";
-import { TransactionLane } from "./TransactionLane.ts";
 
 /** A payment that is owed: it is charged when the chain gets to it, while its answer is already out. */
 export interface DeferredPayments {
@@ -26,6 +27,8 @@ export interface DeferredPayments {
   enqueue(payload: PaymentPayload, requirements: PaymentRequirements): Promise<PaymentJob>;
   /** The job of a payment, if there is one. */
   job(payload: PaymentPayload, requirements: PaymentRequirements): Promise<PaymentJob | undefined>;
+  /** Calls `listener` with each job that ends, settled or dead. @returns how to stop that. */
+  onOutcome(listener: (job: PaymentJob) => void): () => void;
   /** Wei the payer has promised and not yet paid. */
   outstandingWei(payer: Hex): Promise<bigint>;
   /** Wei the payer was served for and can no longer be charged. */
@@ -33,12 +36,14 @@ export interface DeferredPayments {
 }
 
 export interface FacilitatorOptions {
-  /** Pays the gas; connected to the chain. Not to be used elsewhere at the same time. */
-  wallet: BaseWallet;
-  chainId: bigint;
+  chain: Chain;
+  /** Pays the gas, e.g. `new Wallet(privateKey)`. Its account must not be used elsewhere at the same time. */
+  signer: Signer;
   /** SQLite file of the payment outbox. */
   outboxFile: string;
   logger: Logger;
+  /** Blocks a payment has to be under, its own included. Default 1. */
+  confirmations?: number;
   settler?: Partial<PaymentSettlerOptions>;
 }
 
@@ -55,28 +60,30 @@ export class Facilitator implements FacilitatorClient, DeferredPayments {
   /** Says what became of each payment: events "settled" and "dead". */
   readonly settler: PaymentSettler;
   readonly outbox: PaymentOutbox;
-  readonly #core: x402Facilitator;
-  readonly #lane: TransactionLane;
+  readonly #chain: Chain;
+  readonly #signer: Signer;
+  #core: x402Facilitator;
   readonly #confirmationTimeoutMs: number;
 
-  constructor({ wallet, chainId, outboxFile, logger, settler = {} }: FacilitatorOptions) {
-    this.network = `eip155:${chainId}`;
-    this.#lane = new TransactionLane(wallet, chainId);
+  constructor({ chain, signer, outboxFile, logger, confirmations = 1, settler = {} }: FacilitatorOptions) {
+    this.network = `eip155:${chain.chainId}`;
+    this.#chain = chain;
+    this.#signer = signer;
     this.outbox = new PaymentOutbox(outboxFile);
-    this.settler = new PaymentSettler(this.outbox, this.#lane, logger.child({ actor: "facilitator" }), settler);
-    const options = { ...DEFAULT_SETTLER_OPTIONS, ...settler };
-    this.#confirmationTimeoutMs = options.confirmationTimeoutMs;
-    const verifier = facilitatorSigner(this.#lane, {
-      ...options,
-      onSigned: () => {
-        throw new PaymentError("stopped", "Verification must not send transactions");
-      },
-    });
-    this.#core = new x402Facilitator().register(this.network, new ExactEvmScheme(verifier));
+    const submitter = new TransactionSubmitter({ chain, signer, logger, confirmations });
+    this.settler = new PaymentSettler({ outbox: this.outbox, chain, submitter, logger }, settler);
+    this.#confirmationTimeoutMs = { ...DEFAULT_SETTLER_OPTIONS, ...settler }.confirmationTimeoutMs;
+    this.#core = new x402Facilitator();
   }
 
-  start(): Promise<void> {
-    return this.settler.start();
+  async start(): Promise<void> {
+    const verifier = facilitatorSigner({
+      address: (await this.#signer.getAddress()) as Hex,
+      provider: this.#chain.provider,
+      send: () => Promise.reject(new Error("Verification sends no transactions")),
+    });
+    this.#core = new x402Facilitator().register(this.network, new ExactEvmScheme(verifier));
+    await this.settler.start();
   }
 
   /** Lets payments under way end; the rest stays in the outbox. */
@@ -137,6 +144,11 @@ export class Facilitator implements FacilitatorClient, DeferredPayments {
     return Promise.resolve(this.outbox.find(parsePayment(payload, requirements).authorization));
   }
 
+  onOutcome(listener: (job: PaymentJob) => void): () => void {
+    this.settler.on("settled", listener).on("dead", listener);
+    return () => this.settler.off("settled", listener).off("dead", listener);
+  }
+
   outstandingWei(payer: Hex): Promise<bigint> {
     return Promise.resolve(this.outbox.outstandingWei(payer));
   }
@@ -159,7 +171,7 @@ export class Facilitator implements FacilitatorClient, DeferredPayments {
 
   /** The package finds the cause by Multicall3, which a local chain lacks; the codes are its own. */
   async #explain({ authorization, requirements }: Payment): Promise<string> {
-    const token = OPG__factory.connect(authorization.asset, { provider: this.#lane.provider });
+    const token = OPG__factory.connect(authorization.asset, { provider: this.#chain.provider });
     const [used, balance] = await Promise.all([
       token.authorizationState(authorization.payer, authorization.nonce),
       token.balanceOf(authorization.payer),

@@ -27,7 +27,7 @@ export interface PaymentJob {
   status: PaymentStatus;
   patience: Patience;
   /** The last transaction signed for it, or the one that settled it (raw and nonce absent when it was somebody else's). */
-  transaction?: { hash: Hex; raw?: Hex; nonce?: number; signedAtMs: number };
+  transaction?: { hash: Hex; raw?: Hex; nonce?: number };
   attempts: number;
   dueAtMs: number;
   /** The authorization was still unused at the end of this block: its use need not be searched for below. */
@@ -45,7 +45,6 @@ interface Row {
   tx_hash: Hex | null;
   tx_raw: Hex | null;
   tx_nonce: number | null;
-  tx_signed_at: number | null;
   attempts: number;
   due_at: number;
   from_block: number;
@@ -64,7 +63,6 @@ const SCHEMA = `
     tx_hash TEXT,
     tx_raw TEXT,
     tx_nonce INTEGER,
-    tx_signed_at INTEGER,
     attempts INTEGER NOT NULL DEFAULT 0,
     due_at INTEGER NOT NULL,
     from_block INTEGER NOT NULL,
@@ -161,13 +159,12 @@ export class PaymentOutbox {
   }
 
   /** Recorded before the transaction is broadcast, so that a crash in between leaves something to reconcile. */
-  markSubmitted(key: string, transaction: SignedTransaction, nowMs: number): void {
+  markSubmitted(key: string, transaction: SignedTransaction): void {
     this.#run(
-      "UPDATE payments SET status = 'submitted', tx_hash = ?, tx_raw = ?, tx_nonce = ?, tx_signed_at = ? WHERE key = ?",
+      "UPDATE payments SET status = 'submitted', tx_hash = ?, tx_raw = ?, tx_nonce = ? WHERE key = ?",
       transaction.hash,
       transaction.raw,
       transaction.nonce,
-      nowMs,
       key,
     );
   }
@@ -267,7 +264,6 @@ function jobOf(row: Row): PaymentJob {
     ...(row.tx_hash !== null && {
       transaction: {
         hash: row.tx_hash,
-        signedAtMs: row.tx_signed_at ?? 0,
         ...(row.tx_raw !== null && { raw: row.tx_raw }),
         ...(row.tx_nonce !== null && { nonce: row.tx_nonce }),
       },

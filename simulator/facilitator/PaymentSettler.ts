@@ -1,14 +1,15 @@
 import { EventEmitter } from "node:events";
 import { ExactEvmScheme } from "@x402/evm/exact/facilitator";
 import type { Logger } from "pino";
+import type { Chain } from "../chain/connectChain.ts";
+import type { Attempt } from "../chain/PendingTransaction.ts";
+import type { TransactionSubmitter } from "../chain/TransactionSubmitter.ts";
 import type { Hex } from "../receipts/types.ts";
 import { authorizationOutcome } from "./authorizationOutcome.ts";
-import { facilitatorSigner } from "./FacilitatorSigner.ts";
+import { facilitatorSigner } from "./facilitatorSigner.ts";
 import type { Payment } from "./payment.ts";
 import { PaymentError } from "./PaymentError.ts";
 import type { Patience, PaymentJob, PaymentOutbox } from "./PaymentOutbox.ts";
-import type { TransactionLane } from "./TransactionLane.ts";
-import { waitForReceipt } from "./waitForReceipt.ts";
 
 export interface PaymentSettlerOptions {
   /** Payments worked on at the same time. */
@@ -18,10 +19,6 @@ export interface PaymentSettlerOptions {
   maxRetryMs: number;
   /** How long one attempt waits for its transaction to be mined. */
   confirmationTimeoutMs: number;
-  /** Blocks a transaction has to be under, itself included. */
-  confirmations: number;
-  /** A transaction that is not mined after this long is replaced by one with higher fees. */
-  replaceAfterMs: number;
   /** An authorization counts as expired this long after it is, by the later of the chain's and this machine's clock. */
   expiryMarginMs: number;
 }
@@ -30,14 +27,22 @@ export const DEFAULT_SETTLER_OPTIONS: PaymentSettlerOptions = {
   concurrency: 16,
   minRetryMs: 250,
   maxRetryMs: 30_000,
-  confirmationTimeoutMs: 30_000,
-  confirmations: 1,
-  replaceAfterMs: 20_000,
+  confirmationTimeoutMs: 60_000,
   expiryMarginMs: 60_000,
 };
 
+export interface PaymentSettlerParts {
+  outbox: PaymentOutbox;
+  chain: Chain;
+  /** Pays the gas. */
+  submitter: TransactionSubmitter;
+  logger: Logger;
+}
+
 /** The lower bound of an authorization's use may be as old as this; asking for the block number each time would cost a call. */
 const HEAD_TTL_MS = 10_000;
+/** A stop does not wait longer for the chain: the outbox knows what is under way. */
+const STOP_MS = 2_000;
 /** Deeper than any reorganisation that an L2 or a local chain sees. */
 const REORG_BLOCKS = 64;
 
@@ -55,7 +60,8 @@ interface SettlerEvents {
  */
 export class PaymentSettler extends EventEmitter<SettlerEvents> {
   readonly #outbox: PaymentOutbox;
-  readonly #lane: TransactionLane;
+  readonly #chain: Chain;
+  readonly #submitter: TransactionSubmitter;
   readonly #options: PaymentSettlerOptions;
   readonly #logger: Logger;
   readonly #busy = new Map<string, Promise<void>>();
@@ -63,16 +69,13 @@ export class PaymentSettler extends EventEmitter<SettlerEvents> {
   #running = false;
   #head: { block: number; untilMs: number } | undefined;
 
-  constructor(
-    outbox: PaymentOutbox,
-    lane: TransactionLane,
-    logger: Logger,
-    options: Partial<PaymentSettlerOptions> = {},
-  ) {
+  /** @param parts the submitter not started: it lives and ends with the settler. */
+  constructor({ outbox, chain, submitter, logger }: PaymentSettlerParts, options: Partial<PaymentSettlerOptions> = {}) {
     super();
     this.setMaxListeners(0);
     this.#outbox = outbox;
-    this.#lane = lane;
+    this.#chain = chain;
+    this.#submitter = submitter;
     this.#logger = logger;
     this.#options = { ...DEFAULT_SETTLER_OPTIONS, ...options };
   }
@@ -82,10 +85,11 @@ export class PaymentSettler extends EventEmitter<SettlerEvents> {
     this.#running = true;
     for (const { key, transaction } of this.#outbox.submitted()) {
       if (transaction?.raw === undefined) continue;
-      await this.#lane.rebroadcast(transaction.raw).catch((error: unknown) => {
+      await this.#chain.provider.broadcastTransaction(transaction.raw).catch((error: unknown) => {
         this.#logger.debug({ key, err: error }, "recorded transaction not taken; its outcome is looked up");
       });
     }
+    await this.#submitter.start();
     this.#pump();
   }
 
@@ -93,7 +97,11 @@ export class PaymentSettler extends EventEmitter<SettlerEvents> {
   async stop(): Promise<void> {
     this.#running = false;
     clearTimeout(this.#timer);
-    await Promise.all(this.#busy.values());
+    const ended = Promise.all(this.#busy.values());
+    const timer = setTimeout(() => void this.#submitter.stop(), STOP_MS);
+    await ended;
+    clearTimeout(timer);
+    await this.#submitter.stop();
   }
 
   /**
@@ -166,13 +174,15 @@ export class PaymentSettler extends EventEmitter<SettlerEvents> {
   async #send(job: PaymentJob): Promise<void> {
     const { payload, requirements } = job.payment;
     const scheme = new ExactEvmScheme(
-      facilitatorSigner(this.#lane, {
-        confirmations: this.#options.confirmations,
-        confirmationTimeoutMs: this.#options.confirmationTimeoutMs,
-        onSigned: (transaction) => {
-          if (this.#outbox.get(job.key).status === "dead") throw new PaymentError("stopped", "Abandoned by its seller");
-          this.#outbox.markSubmitted(job.key, transaction, Date.now());
-        },
+      facilitatorSigner({
+        address: this.#submitter.address,
+        provider: this.#chain.provider,
+        send: (call) =>
+          this.#submitter.submit(call, {
+            label: `payment ${job.key}`,
+            timeoutMs: this.#options.confirmationTimeoutMs,
+            onAttempt: (attempt) => this.#recordAttempt(job.key, attempt),
+          }),
       }),
     );
     const result = await scheme.settle(payload, requirements);
@@ -185,36 +195,27 @@ export class PaymentSettler extends EventEmitter<SettlerEvents> {
     this.#retryLater(job, reason);
   }
 
-  /** A transaction is recorded and the authorization not used: it is on its way, lost, too cheap, or out of date. */
+  /** Before it leaves this process. Throwing here keeps it from leaving. */
+  #recordAttempt(key: string, { hash, nonce, raw }: Attempt): void {
+    if (this.#outbox.get(key).status === "dead") throw new PaymentError("stopped", "Abandoned by its seller");
+    this.#outbox.markSubmitted(key, { hash: hash as Hex, raw: raw as Hex, nonce });
+  }
+
+  /** A transaction is recorded and the authorization not used: it waits to be mined, or never will be. */
   async #follow(job: PaymentJob): Promise<void> {
     const { key, transaction } = job;
-    if (transaction?.raw === undefined || transaction.nonce === undefined) {
-      this.#outbox.markPending(key, "no recorded transaction");
-      return this.#retryLater(job, "no recorded transaction");
-    }
-    const mined = (await this.#lane.minedCount()) > transaction.nonce;
-    if (mined) {
-      // it reverted, or another transaction took its number; the authorization is unused, so sending anew is safe
-      if (await this.#concluded(job)) return;
-      this.#outbox.markPending(key, "transaction reverted or replaced");
-      return this.#retryLater(job, "transaction reverted or replaced");
-    }
-    let hash = transaction.hash;
-    if (Date.now() - transaction.signedAtMs > this.#options.replaceAfterMs) {
-      hash = await this.#lane.replace(transaction.raw, (next) => this.#outbox.markSubmitted(key, next, Date.now()));
-      this.#logger.info({ key, hash }, "payment transaction replaced with higher fees");
-    } else {
-      await this.#lane.rebroadcast(transaction.raw);
-    }
-    const { confirmations, confirmationTimeoutMs } = this.#options;
-    await waitForReceipt(this.#lane.provider, hash, confirmations, confirmationTimeoutMs);
-    if (!(await this.#concluded(job))) this.#retryLater(job, "not mined yet");
+    const count = await this.#chain.provider.getTransactionCount(this.#submitter.address, "latest");
+    if (transaction?.nonce !== undefined && transaction.nonce >= count) return this.#retryLater(job, "not mined yet");
+    // it reverted, or its account number was taken; looked up after the count, the authorization may be used by now
+    if (await this.#concluded(job)) return;
+    this.#outbox.markPending(key, "transaction reverted or replaced");
+    await this.#send(this.#outbox.get(key));
   }
 
   /** Settles or ends the job when the chain has decided it. */
   async #concluded(job: PaymentJob): Promise<boolean> {
     const { authorization } = job.payment;
-    const outcome = await authorizationOutcome(this.#lane.provider, authorization, job.fromBlock);
+    const outcome = await authorizationOutcome(this.#chain.provider, authorization, job.fromBlock);
     switch (outcome.kind) {
       case "paid":
         this.#settle(job.key, outcome.transaction);
@@ -237,7 +238,7 @@ export class PaymentSettler extends EventEmitter<SettlerEvents> {
   async #expired(validBefore: bigint): Promise<boolean> {
     const deadlineMs = Number(validBefore) * 1000 + this.#options.expiryMarginMs;
     if (Date.now() >= deadlineMs) return true;
-    const head = await this.#lane.provider.getBlock("latest");
+    const head = await this.#chain.provider.getBlock("latest");
     return head !== null && head.timestamp * 1000 >= deadlineMs;
   }
 
@@ -263,7 +264,7 @@ export class PaymentSettler extends EventEmitter<SettlerEvents> {
   async #recentBlock(): Promise<number> {
     const now = Date.now();
     if (this.#head === undefined || now > this.#head.untilMs) {
-      const block = await this.#lane.provider.getBlockNumber();
+      const block = await this.#chain.provider.getBlockNumber();
       this.#head = { block: Math.max(0, block - REORG_BLOCKS), untilMs: now + HEAD_TTL_MS };
     }
     return this.#head.block;

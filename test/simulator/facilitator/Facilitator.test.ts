@@ -24,8 +24,8 @@ describe("Facilitator", () => {
     chain = await startLocalChain();
     directory = mkdtempSync(join(tmpdir(), "facilitator-"));
     facilitator = new Facilitator({
-      wallet: chain.account(9),
-      chainId: chain.chainId,
+      chain,
+      signer: chain.account(9),
       outboxFile: join(directory, "outbox.db"),
       logger,
       settler: { minRetryMs: 10 },
@@ -37,7 +37,7 @@ describe("Facilitator", () => {
 
   after(async () => {
     await facilitator.stop();
-    await chain.close();
+    await chain.stop();
     rmSync(directory, { recursive: true });
   });
 

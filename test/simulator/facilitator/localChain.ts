@@ -1,65 +1,56 @@
-import { HDNodeWallet, JsonRpcProvider, Mnemonic, toBeHex, type BaseWallet } from "ethers";
-import hre from "hardhat";
+import { type JsonRpcProvider, Wallet } from "ethers";
+import { pino } from "pino";
+import { connectChain, type Chain } from "../../../simulator/chain/connectChain.ts";
+import { devAccounts } from "../../../simulator/chain/devAccounts.ts";
+import { EmbeddedChain } from "../../../simulator/chain/EmbeddedChain.ts";
 import type { Hex } from "../../../simulator/receipts/types.ts";
 import { OPG__factory, type OPG } from "../../../typechain-types/index.ts";
 
-const MNEMONIC = Mnemonic.fromPhrase("test test test test test test test test test test test junk");
-
-/** An embedded Hardhat chain with OPG on it, reachable over HTTP. */
-export interface LocalChain {
-  url: string;
-  chainId: bigint;
-  provider: JsonRpcProvider;
-  /** Holds the whole supply at first. */
-  deployer: BaseWallet;
+/** An embedded chain with OPG on it. */
+export interface LocalChain extends Chain {
   opg: OPG;
   asset: Hex;
-  /** Hardhat's accounts 1, 2, …, each with ETH. */
-  account(index: number): BaseWallet;
-  /** A provider of its own, closed with the chain. */
-  connect<T extends JsonRpcProvider>(Provider: new (url: string, chainId: number, options: object) => T): T;
-  close(): Promise<void>;
+  /** Hardhat's accounts, each with ETH; 0 holds the OPG at first. */
+  account(index: number): Wallet;
+  stop(): Promise<void>;
 }
 
-const PROVIDER_OPTIONS = { staticNetwork: true, cacheTimeout: -1, pollingInterval: 20, batchMaxCount: 1 };
-
 export async function startLocalChain(): Promise<LocalChain> {
-  const server = await hre.network.createServer("node", "127.0.0.1", 0);
-  const { address, port } = await server.listen();
-  const url = `http://${address}:${port}`;
-  const providers: JsonRpcProvider[] = [];
-  const connect: LocalChain["connect"] = (Provider) => {
-    const provider = new Provider(url, 31337, PROVIDER_OPTIONS);
-    providers.push(provider);
-    return provider;
-  };
-  const provider = connect(JsonRpcProvider);
-  const account = (index: number): BaseWallet =>
-    HDNodeWallet.fromMnemonic(MNEMONIC, `m/44'/60'/0'/0/${index}`).connect(provider);
-  const deployer = account(0);
-  const opg = await new OPG__factory(deployer).deploy(deployer.address);
+  const embedded = new EmbeddedChain({ logger: pino({ level: "silent" }) });
+  await embedded.start();
+  const chain = await connectChain({ url: embedded.url });
+  const keys = devAccounts();
+  const account = (index: number): Wallet => new Wallet(keys[index]!.privateKey, chain.provider);
+  const opg = await new OPG__factory(account(0)).deploy(account(0).address);
   await opg.waitForDeployment();
   return {
-    url,
-    chainId: 31337n,
-    provider,
-    deployer,
+    ...chain,
     opg,
-    asset: (await opg.getAddress()) as Hex,
+    asset: (await opg.getAddress()).toLowerCase() as Hex,
     account,
-    connect,
-    close: async () => {
-      for (const each of providers) each.destroy();
-      await server.close();
+    stop: async () => {
+      chain.close();
+      await embedded.stop();
     },
   };
 }
 
-/** Holds mined blocks back until `release`: transactions stay in the pool. */
-export async function holdBlocks(chain: LocalChain): Promise<() => Promise<void>> {
+/** The chain as an actor sees it whose provider answers some calls differently. */
+export function withProvider(chain: LocalChain, changes: Partial<JsonRpcProvider>): Chain {
+  const provider = new Proxy(chain.provider, {
+    get: (target, name): unknown => {
+      const value: unknown = Reflect.get(name in changes ? changes : target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  return { ...chain, provider };
+}
+
+/** Keeps transactions in the pool until the returned function is called. */
+export async function holdBlocks(chain: Chain): Promise<() => Promise<void>> {
   await chain.provider.send("evm_setAutomine", [false]);
   return async () => {
     await chain.provider.send("evm_setAutomine", [true]);
-    await chain.provider.send("hardhat_mine", [toBeHex(1).replace("0x0", "0x")]);
+    await chain.provider.send("hardhat_mine", ["0x1"]);
   };
 }

@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 
 import { InferenceSession, type Tensor } from "onnxruntime-node";
-import { type Hex, keccak256 } from "viem";
+import { keccak256 } from "../receipts/keccak.ts";
+import type { Hex } from "../receipts/types.ts";
 
 import { isElementType, type NestedArray, tensorFromJson, tensorToJson, type TensorSpec } from "./jsonTensor.ts";
 import { ModelInputError, ModelLoadError } from "./ModelError.ts";
@@ -26,6 +27,7 @@ export class OnnxModel {
   readonly contentHash: Hex;
   readonly #session: InferenceSession;
   readonly #maxElements: number;
+  readonly #running = new Set<Promise<unknown>>();
 
   private constructor(session: InferenceSession, contentHash: Hex, options: OnnxModelOptions) {
     this.#session = session;
@@ -78,15 +80,25 @@ export class OnnxModel {
     if (unknown !== undefined) {
       throw new ModelInputError(`unknown input "${unknown}"; the model takes ${names(this.inputs)}`);
     }
-    const results = await this.#session.run(feeds);
+    const results = await this.#tracked(this.#session.run(feeds));
     return Object.fromEntries(
       this.outputs.map(({ name }) => [name, tensorToJson(name, results[name] as Tensor)] as const),
     );
   }
 
-  /** Frees the native session. The model cannot be used afterwards. */
+  /** Frees the native session when the last run has ended. The model cannot be used afterwards. */
   async close(): Promise<void> {
+    await Promise.allSettled(this.#running);
     await this.#session.release();
+  }
+
+  async #tracked<T>(run: Promise<T>): Promise<T> {
+    this.#running.add(run);
+    try {
+      return await run;
+    } finally {
+      this.#running.delete(run);
+    }
   }
 }
 

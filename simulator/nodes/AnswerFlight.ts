@@ -1,0 +1,68 @@
+/**
+ * One inference under way, which any number of identical requests may follow. Pieces of its answer are kept, so that who comes later gets them all; it
+ * goes on when nobody listens, since its receipt has to be made.
+ */
+export class AnswerFlight {
+  /** SHA-256 of the request: a follower must have sent the same. */
+  readonly bodyHash: string;
+  readonly streamed: boolean;
+  /** Resolves at the end, whether it went well or not. */
+  readonly ended: Promise<void>;
+  readonly #pieces: string[] = [];
+  readonly #end = Promise.withResolvers<void>();
+  #advanced = Promise.withResolvers<void>();
+  #isEnded = false;
+  #failure: Error | undefined;
+
+  constructor(bodyHash: string, streamed: boolean) {
+    this.bodyHash = bodyHash;
+    this.streamed = streamed;
+    this.ended = this.#end.promise;
+  }
+
+  /** All that was let out so far. */
+  get text(): string {
+    return this.#pieces.join("");
+  }
+
+  /** Lets a piece out to everybody who follows. Without effect after the end. */
+  emit(piece: string): void {
+    if (this.#isEnded) return;
+    this.#pieces.push(piece);
+    this.#wake();
+  }
+
+  end(): void {
+    this.#isEnded = true;
+    this.#wake();
+    this.#end.resolve();
+  }
+
+  /** Ends it for everybody with an error. */
+  fail(error: unknown): void {
+    this.#failure = error instanceof Error ? error : new Error(String(error));
+    this.end();
+  }
+
+  /** Resolves when there is a first piece or the end; rejects with the failure when it failed before any piece was out. */
+  async begun(): Promise<void> {
+    while (this.#pieces.length === 0 && !this.#isEnded) await this.#advanced.promise;
+    if (this.#pieces.length === 0 && this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Every piece from the first on, as they come. Throws the failure, if any, after the last. */
+  async *follow(): AsyncGenerator<string, void> {
+    for (let next = 0; ;) {
+      while (next < this.#pieces.length) yield this.#pieces[next++] ?? "";
+      if (this.#isEnded) break;
+      await this.#advanced.promise;
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #wake(): void {
+    const { resolve } = this.#advanced;
+    this.#advanced = Promise.withResolvers<void>();
+    resolve();
+  }
+}

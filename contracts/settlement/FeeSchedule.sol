@@ -32,6 +32,7 @@ abstract contract FeeSchedule {
     uint256 internal constant BPS = 10_000;
     uint256 internal constant MAX_REWARD_BPS = 2_000;
     uint256 internal constant MAX_WINDOW = 7 days;
+    uint256 internal constant MAX_RECEIPT_DEADLINE = 30 days;
 
     mapping(uint256 version => Terms) internal _terms;
 
@@ -54,7 +55,8 @@ abstract contract FeeSchedule {
                 t.window <= MAX_WINDOW &&
                 t.accountability >= t.window &&
                 t.accountability <= maxAccountability &&
-                t.receiptDeadline != 0,
+                t.receiptDeadline != 0 &&
+                t.receiptDeadline <= MAX_RECEIPT_DEADLINE,
             InvalidTerms()
         );
         _terms[version] = t;

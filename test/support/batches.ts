@@ -14,6 +14,7 @@ import {
 } from "../../simulator/receipts/types.ts";
 import {
   deployProtocol,
+  increaseTime,
   latestTimestamp,
   opgWei,
   publishModel,
@@ -80,6 +81,8 @@ export async function createWorld(): Promise<World> {
   await settlement.connect(operator).deposit(operator, OPERATOR_DEPOSIT);
   const verifiers = accounts.slice(6, 10).map((account, i) => ({ operator: account, key: testKey(10 + i) }));
   for (const verifier of verifiers) await takeSeat(protocol, verifier.operator, verifier.key, VERIFIER_STAKE);
+  // the node's key signs from its registration on: room for receipts that were served a while ago
+  await increaseTime(protocol, 10 * 60);
   await settlement.snapshot();
   const { chainId } = await connection.ethers.provider.getNetwork();
   const hasher = new SettlementHasher({ chainId, verifyingContract: await hexAddress(settlement) });

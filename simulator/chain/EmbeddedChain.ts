@@ -1,10 +1,8 @@
-import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
-
 import type { Logger } from "pino";
 
 import { devAccounts } from "./devAccounts.ts";
 import type { DevAccount } from "./devAccounts.ts";
+import { hardhatRuntime } from "./hardhatRuntime.ts";
 
 export interface EmbeddedChainOptions {
   logger: Logger;
@@ -13,8 +11,6 @@ export interface EmbeddedChainOptions {
   /** Seconds between blocks; without it every transaction is mined at once. */
   blockTimeSeconds?: number;
 }
-
-const CONFIG_FILE = fileURLToPath(new URL("../../hardhat.config.ts", import.meta.url));
 
 /**
  * A development chain inside this process: Hardhat's EDR with Base's rules (Osaka, chain 31337) behind JSON-RPC on 127.0.0.1. Nothing of it
@@ -40,10 +36,7 @@ export class EmbeddedChain {
 
   async start(): Promise<void> {
     if (this.#server) return;
-    // Loaded here, because those who only connect to a chain do not need Hardhat
-    const { createHardhatRuntimeEnvironment, importUserConfig } = await import("hardhat/hre");
-    const config = await importUserConfig(CONFIG_FILE);
-    const hre = await createHardhatRuntimeEnvironment(config, { config: CONFIG_FILE }, dirname(CONFIG_FILE));
+    const hre = await hardhatRuntime();
     const { blockTimeSeconds, port = 0, logger } = this.#options;
     const server = await hre.network.createServer(
       {

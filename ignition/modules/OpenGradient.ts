@@ -1,0 +1,47 @@
+import { buildModule } from "@nomicfoundation/hardhat-ignition/modules";
+
+/** Numbers of `enum Role`. */
+const ROLE = { inference: 0, data: 1, verifier: 2 };
+
+/**
+ * All contracts, in the order in which they know each other; then the settlement may slash, nodes need their stake, and ownership is offered to
+ * `owner`, who takes it by `acceptOwnership` on each. Parameters: `parameters.ts`.
+ */
+export default buildModule("OpenGradient", (m) => {
+  const deployer = m.getAccount(0);
+  const owner = m.getParameter<string>("owner");
+
+  const opg = m.contract("OPG", [m.getParameter<string>("treasury")]);
+  const staking = m.contract("NodeStaking", [opg, deployer, m.getParameter<number>("unbonding")]);
+  const nodes = m.contract("NodeRegistry", [staking, deployer]);
+  const models = m.contract("ModelRegistry");
+  const settlement = m.contract("ProofSettlement", [
+    opg,
+    staking,
+    nodes,
+    deployer,
+    m.getParameter("minimums"),
+    m.getParameter("terms"),
+  ]);
+  const receiptDomain = m.staticCall(settlement, "domainSeparator");
+  const escrow = m.contract("InferenceEscrow", [
+    opg,
+    nodes,
+    models,
+    receiptDomain,
+    deployer,
+    m.getParameter<number>("escrowProtocolBps"),
+  ]);
+
+  const slasher = m.call(staking, "setSlasher", [settlement, true]);
+  const stakes = Object.entries(ROLE).map(([role, number]) =>
+    m.call(nodes, "setMinimumStake", [number, m.getParameter<bigint>(`${role}Stake`)], { id: `${role}Stake` }),
+  );
+
+  m.call(staking, "transferOwnership", [owner], { id: "offerStaking", after: [slasher] });
+  m.call(nodes, "transferOwnership", [owner], { id: "offerNodes", after: stakes });
+  m.call(settlement, "transferOwnership", [owner], { id: "offerSettlement" });
+  m.call(escrow, "transferOwnership", [owner], { id: "offerEscrow" });
+
+  return { opg, staking, nodes, models, settlement, escrow };
+});

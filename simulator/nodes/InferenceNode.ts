@@ -166,17 +166,24 @@ export abstract class InferenceNode {
   /**
    * Runs a request that is paid for in another way than by a gateway: no receipt, nothing stored.
    *
+   * @param modelId The version that was paid for; another one is not run.
+   * @returns the text whose keccak256 is the receipt's output hash.
    * @throws NodeError
    */
-  async infer(kind: RequestKind, body: Uint8Array): Promise<{ offer: ModelOffer; output: string }> {
+  async infer(kind: RequestKind, body: Uint8Array, modelId: Hex): Promise<{ output: string }> {
     try {
+      if (!this.#kinds.includes(kind)) throw new NodeError(404, "not_found", `${kind} requests are not served here`);
       const prepared = this.prepare(kind, body);
-      const { output } = await this.#run(prepared, {
-        id: "",
-        created: this.#options.nowSeconds(),
-        emit: () => undefined,
-      });
-      return { offer: prepared.offer, output };
+      if (prepared.offer.modelId !== modelId) {
+        throw new NodeError(
+          400,
+          "wrong_model",
+          `the request asks for "${prepared.offer.id}", which is not what was paid for`,
+        );
+      }
+      const context = { id: "", created: this.#options.nowSeconds(), emit: () => undefined };
+      const { output } = await this.#run(prepared, context);
+      return { output };
     } catch (error) {
       throw toNodeError(error);
     }

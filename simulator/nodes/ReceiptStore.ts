@@ -1,5 +1,6 @@
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 
+import { openDatabase } from "../facilitator/openDatabase.ts";
 import type { RequestKind } from "../receipts/hashes.ts";
 import { type Hex, type SignedReceipt, signedReceiptSchema, signedReceiptToJson } from "../receipts/types.ts";
 import type { ReceiptSource, StoredReceipt } from "../settlement/ReceiptSource.ts";
@@ -14,6 +15,20 @@ export interface StoredAnswer {
   content: string;
   receipt: SignedReceipt;
 }
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS answers (
+    sequence INTEGER PRIMARY KEY,
+    request_id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    body_hash TEXT NOT NULL,
+    streamed INTEGER NOT NULL,
+    content TEXT NOT NULL,
+    receipt TEXT NOT NULL,
+    stored_at_ms INTEGER NOT NULL,
+    batch_id TEXT
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS unbatched ON answers (sequence) WHERE batch_id IS NULL;`;
 
 interface AnswerRow {
   kind: RequestKind;
@@ -44,24 +59,7 @@ export class ReceiptStore implements ReceiptSource {
 
   /** @param path File, made if missing; ":memory:" for tests. */
   constructor(path: string) {
-    this.#database = new DatabaseSync(path);
-    this.#database.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = FULL;
-      PRAGMA busy_timeout = 5000;
-      CREATE TABLE IF NOT EXISTS answers (
-        sequence INTEGER PRIMARY KEY,
-        request_id TEXT NOT NULL UNIQUE,
-        kind TEXT NOT NULL,
-        body_hash TEXT NOT NULL,
-        streamed INTEGER NOT NULL,
-        content TEXT NOT NULL,
-        receipt TEXT NOT NULL,
-        stored_at_ms INTEGER NOT NULL,
-        batch_id TEXT
-      ) STRICT;
-      CREATE INDEX IF NOT EXISTS unbatched ON answers (sequence) WHERE batch_id IS NULL;
-    `);
+    this.#database = openDatabase(path, SCHEMA);
     this.#insert = this.#database.prepare(
       "INSERT INTO answers (request_id, kind, body_hash, streamed, content, receipt, stored_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
     );

@@ -4,6 +4,7 @@ import { LIQUIDATION_RISK_ID, LIQUIDATION_RISK_MODEL } from "../../../simulator/
 import { LocalInferenceNode } from "../../../simulator/nodes/LocalInferenceNode.ts";
 import { inferenceOutputHash, inputHash } from "../../../simulator/receipts/hashes.ts";
 import { requestIdForPayment } from "../../../simulator/receipts/requestId.ts";
+import { rejection } from "../models/rejection.ts";
 import {
   DOMAIN,
   FEE,
@@ -162,9 +163,14 @@ describe("LocalInferenceNode", () => {
   }
 
   it("infer_withoutPayment_givesThePreimageOfTheOutputHash", async () => {
-    const { offer, output } = await node.infer("inference", Buffer.from(JSON.stringify(BODY)));
+    const body = Buffer.from(JSON.stringify(BODY));
+    const { output } = await node.infer("inference", body, MODEL_ID);
     const paid = (await (await post(node, PATH, BODY)).json()) as { outputs: unknown };
-    expect(offer.modelId).to.equal(MODEL_ID);
+    expect(await rejection(node.infer("inference", body, `0x${"00".repeat(32)}`))).to.have.property(
+      "code",
+      "wrong_model",
+    );
+    expect(await rejection(node.infer("chat", body, MODEL_ID))).to.have.property("code", "not_found");
     expect(JSON.parse(output)).to.deep.equal(paid.outputs);
   });
 

@@ -81,7 +81,7 @@ describe("PaymentSettler", () => {
       const job = facilitator.outbox.get(key);
       if (condition(job)) return job;
       if (Date.now() > deadline) throw new Error(`Still ${job.status} (${job.reason ?? "no reason"}) after 5 s`);
-      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => setTimeout(resolve, 2));
     }
   }
 

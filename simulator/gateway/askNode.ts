@@ -1,0 +1,110 @@
+import type { Readable } from "node:stream";
+import { request } from "undici";
+import { z } from "zod";
+import { parsePayload } from "../facilitator/payment.ts";
+import { encodePaymentHeader, PAYMENT_HEADER } from "../nodes/paymentHeader.ts";
+import { GatewayError } from "./GatewayError.ts";
+import type { NodeEndpoint } from "./NodeDirectory.ts";
+import { ROUTES } from "./requestSchemas.ts";
+import type { StoredRequest } from "./RequestStore.ts";
+
+export interface NodeResponse {
+  contentType: string;
+  body: Readable;
+}
+
+/** Statuses of a node that say something about the client's request, and not about the node. */
+const CLIENT_STATUSES = new Set([400, 404, 409, 413, 422, 429]);
+
+const errorBodySchema = z.object({
+  error: z.looseObject({ message: z.string(), type: z.string().nullish(), code: z.string().nullish() }),
+});
+
+/**
+ * Sends a paid request to a node. The node answers a request id once and then again the same, so asking twice is safe.
+ * @throws GatewayError what the client is told when the node does not answer with 200.
+ */
+export async function askNode(node: NodeEndpoint, paid: StoredRequest, signal: AbortSignal): Promise<NodeResponse> {
+  const { asset, payer, nonce } = parsePayload(paid.payload).authorization;
+  const { statusCode, headers, body } = await request(node.url + ROUTES[paid.kind], {
+    method: "POST",
+    headers: {
+      authorization: `Bearer ${node.token}`,
+      "content-type": "application/json",
+      [PAYMENT_HEADER]: encodePaymentHeader({ asset, payer, nonce, feeWei: paid.amountWei }),
+    },
+    body: paid.body,
+    signal,
+    // the signal bounds the whole answer
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
+  const contentType = String(headers["content-type"] ?? "application/json");
+  if (statusCode === 200) return { contentType, body };
+  throw nodeError(statusCode, await body.text());
+}
+
+function nodeError(status: number, text: string): GatewayError {
+  const parsed = errorBodySchema.safeParse(parseOrUndefined(text));
+  const message = parsed.success ? parsed.data.error.message : `The node answered with status ${status}`;
+  const code = parsed.data?.error.code ?? undefined;
+  if (CLIENT_STATUSES.has(status)) {
+    const type = status === 429 ? "rate_limit_error" : "invalid_request_error";
+    return new GatewayError(status, type, code ?? "refused_by_node", message);
+  }
+  if (status === 503) {
+    return new GatewayError(503, "upstream_error", code ?? "node_busy", message, { retryAfterSeconds: 2 });
+  }
+  return new GatewayError(502, "upstream_error", code ?? "node_failed", message);
+}
+
+/** The error of one event in a stream, or undefined when the event is none. */
+export function streamError(data: unknown): GatewayError | undefined {
+  const parsed = errorBodySchema.safeParse(data);
+  if (!parsed.success) return undefined;
+  const { message, code } = parsed.data.error;
+  return new GatewayError(502, "upstream_error", code ?? "node_failed", message);
+}
+
+/** The node was not reached, or went away in the middle. */
+export const isConnectionError = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && /^(E[A-Z]+|UND_ERR_(SOCKET|CONNECT_TIMEOUT))$/.test(String(error.code));
+
+/** Whether trying again soon, at the same node, may help. */
+export const isTransient = (error: unknown): boolean =>
+  isConnectionError(error) || (error instanceof GatewayError && error.status === 503);
+
+const isTimeout = (error: unknown): boolean => error instanceof Error && error.name === "TimeoutError";
+
+/** What the client is told. */
+export function asGatewayError(error: unknown): GatewayError {
+  if (error instanceof GatewayError) return error;
+  if (isTimeout(error)) {
+    return new GatewayError(504, "upstream_error", "node_timeout", "The node took too long; nothing was charged", {
+      cause: error,
+    });
+  }
+  if (isConnectionError(error)) {
+    return new GatewayError(
+      503,
+      "upstream_error",
+      "node_unreachable",
+      "The node is not reachable; nothing was charged",
+      {
+        cause: error,
+        retryAfterSeconds: 2,
+      },
+    );
+  }
+  return new GatewayError(500, "server_error", "internal_error", "The gateway failed; nothing was charged", {
+    cause: error,
+  });
+}
+
+function parseOrUndefined(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

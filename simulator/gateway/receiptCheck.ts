@@ -1,0 +1,38 @@
+import { z } from "zod";
+import type { SettlementHasher } from "../receipts/eip712.ts";
+import { recoverAddress } from "../receipts/secp256k1.ts";
+import { addressSchema, signedReceiptSchema, type Hex, type Receipt, type SignedReceipt } from "../receipts/types.ts";
+import { GatewayError } from "./GatewayError.ts";
+
+/** What a node adds to its answer, and the gateway passes on unchanged. */
+export const proofSchema = z.object({ receipt: signedReceiptSchema, operator: addressSchema, signer: addressSchema });
+
+export interface InferenceProof {
+  receipt: SignedReceipt;
+  operator: Hex;
+  signer: Hex;
+}
+
+/** An answer, or the last chunk of a stream, that carries the proof. */
+export const answerSchema = z.looseObject({ opengradient: proofSchema });
+
+/** What the gateway knows beforehand about the receipt of an answer; the output it leaves to the client. */
+export type ExpectedReceipt = Pick<Receipt, "requestId" | "modelId" | "inputHash" | "payer" | "fee">;
+
+/**
+ * A node's mistake must not become a charge: the receipt has to be for this very request and signed by who it says.
+ * @throws GatewayError 502 bad_receipt
+ */
+export function checkReceipt(hasher: SettlementHasher, proof: InferenceProof, expected: ExpectedReceipt): void {
+  const { receipt, signature } = proof.receipt;
+  for (const name of ["requestId", "modelId", "inputHash", "payer", "fee"] as const) {
+    if (receipt[name] !== expected[name]) {
+      throw badReceipt(`its ${name} is ${receipt[name]} instead of ${expected[name]}`);
+    }
+  }
+  const signer = recoverAddress(hasher.receiptDigest(receipt), signature);
+  if (signer !== proof.signer) throw badReceipt(`it is signed by ${signer ?? "nobody"} instead of ${proof.signer}`);
+}
+
+const badReceipt = (why: string): GatewayError =>
+  new GatewayError(502, "upstream_error", "bad_receipt", `The node's receipt does not fit the request: ${why}`);

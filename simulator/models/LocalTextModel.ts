@@ -120,7 +120,7 @@ export class LocalTextModel implements LanguageModelV4 {
     const start = continued ? prompt.last : topic.opening;
     const context = [...Array<number>(ORDER - 1).fill(0), ...start.map((token) => model.id(token))];
     const random = new SeededRandom(options.seed ?? seedFrom(prompt.last));
-    const said = new Set<string>();
+    const saidAfter = new Map<string, Set<number>>();
     const recent: number[] = [];
     let previous = continued ? prompt.last.at(-1) : undefined;
 
@@ -129,15 +129,14 @@ export class LocalTextModel implements LanguageModelV4 {
       // A paragraph may only end where a sentence does, and an answer is never empty.
       const mayEnd = endsSentence(previous) && recent.length > 0;
       const run = recent.slice(1 - NO_REPEAT).join(" ");
-      for (let id = 0; id < probabilities.length; id++) {
-        const forbidden = id === 0 ? !mayEnd : said.has(`${run} ${id}`);
-        const adapted = (probabilities[id] ?? 0) * (boost[id] ?? 1);
-        probabilities[id] = forbidden ? 0 : adapted;
-      }
+      for (let id = 0; id < probabilities.length; id++) probabilities[id] = (probabilities[id] ?? 0) * (boost[id] ?? 1);
+      const said = saidAfter.get(run) ?? new Set();
+      for (const id of said) probabilities[id] = 0;
+      if (!mayEnd) probabilities[0] = 0;
       const id = choose(probabilities, options.temperature ?? 0, options.topP ?? 1, random);
       const token = model.vocabulary[id] ?? BOUNDARY;
       if (token === BOUNDARY) return;
-      said.add(`${run} ${id}`);
+      saidAfter.set(run, said.add(id));
       recent.push(id);
       context.push(id);
       yield written(token, previous);

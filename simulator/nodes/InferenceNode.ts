@@ -10,6 +10,7 @@ import { keccak256 } from "../receipts/keccak.ts";
 import { requestIdForPayment } from "../receipts/requestId.ts";
 import type { Signer } from "../receipts/secp256k1.ts";
 import { type Hex, Mode, type SettlementDomain, type SignedReceipt, signedReceiptToJson } from "../receipts/types.ts";
+import { untilAborted } from "../settlement/untilAborted.ts";
 import { AnswerFlight } from "./AnswerFlight.ts";
 import { createNodeServer, type NodeAnswer } from "./createNodeServer.ts";
 import { NodeError, toNodeError } from "./NodeError.ts";
@@ -258,18 +259,22 @@ export abstract class InferenceNode {
 
   /** Runs within the time bound and while the node runs, also where the model itself cannot be interrupted. */
   async #run({ run }: PreparedInference, context: Omit<InferenceContext, "signal">): Promise<CompletedInference> {
-    const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(this.#options.inferenceTimeoutMs)]);
-    const aborted = Promise.withResolvers<never>();
-    const onAbort = () => aborted.reject(signal.reason as Error);
-    signal.addEventListener("abort", onAbort, { once: true });
-    if (signal.aborted) onAbort();
+    const stopping = this.#stopping.signal;
+    const running = new AbortController();
+    const onStop = () => running.abort(stopping.reason);
+    const onTimeout = () =>
+      running.abort(new NodeError(504, "inference_timeout", "the model did not answer in time; nothing was charged"));
+    stopping.addEventListener("abort", onStop, { once: true });
+    if (stopping.aborted) onStop();
+    const timer = setTimeout(onTimeout, this.#options.inferenceTimeoutMs);
     try {
-      return await Promise.race([aborted.promise, run({ ...context, signal })]);
+      return await untilAborted(run({ ...context, signal: running.signal }), running.signal);
     } catch (error) {
       // Libraries wrap an abort in errors of their own; what counts is why it was aborted.
-      throw signal.aborted ? signal.reason : error;
+      throw running.signal.aborted ? running.signal.reason : error;
     } finally {
-      signal.removeEventListener("abort", onAbort);
+      clearTimeout(timer);
+      stopping.removeEventListener("abort", onStop);
     }
   }
 

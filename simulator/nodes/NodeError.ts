@@ -42,10 +42,5 @@ export function toNodeError(error: unknown): NodeError {
     return new NodeError(400, error.code, error.message, { cause: error });
   }
   if (error instanceof ModelOutputError) return new NodeError(422, error.code, error.message, { cause: error });
-  if (error instanceof Error && error.name === "TimeoutError") {
-    return new NodeError(504, "inference_timeout", "the model did not answer in time; nothing was charged", {
-      cause: error,
-    });
-  }
   return new NodeError(500, "internal_error", "the node failed; nothing was charged", { cause: error });
 }

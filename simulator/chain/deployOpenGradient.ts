@@ -26,20 +26,19 @@ export interface DeployOptions {
   parameters?: DeploymentParameters;
   /** Network of the address book. Default "localhost". */
   network?: string;
-  /** Where Ignition keeps its journal, so that an interrupted deployment can be finished by the same call. Default: nowhere. */
-  journalFolder?: string;
 }
 
 /**
- * Deploys all contracts to a chain by the same Ignition module as `hardhat ignition deploy`. Needs `npm run build` first.
+ * Deploys all contracts to a chain by the same Ignition module as `hardhat ignition deploy`. Needs `npm run build` first. Keeps no journal: for a
+ * public chain use the command, which can go on after an interruption.
  * @throws UnsafeParametersError
  */
 export async function deployOpenGradient(options: DeployOptions): Promise<AddressBook> {
-  const { chain, deployerKey, network = "localhost", journalFolder } = options;
+  const { chain, deployerKey, network = "localhost" } = options;
   const parameters = options.parameters ?? (await readDeploymentParameters(parametersFile(network)));
   checkDeploymentParameters(parameters, Number(chain.chainId));
 
-  const folder = journalFolder ?? (await mkdtemp(join(tmpdir(), "opengradient-deployment-")));
+  const folder = await mkdtemp(join(tmpdir(), "opengradient-deployment-"));
   try {
     const hre = await hardhatRuntime(folder);
     const override = { url: chain.url, accounts: [deployerKey] };
@@ -60,7 +59,7 @@ export async function deployOpenGradient(options: DeployOptions): Promise<Addres
     const deployment = await readIgnitionDeployment(join(folder, "deployments", network));
     return addressBookOf(deployment, { network, chainId: chain.chainId, parameters });
   } finally {
-    if (journalFolder === undefined) await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true });
   }
 }
 

@@ -1,0 +1,137 @@
+import { expect } from "chai";
+import { Wallet, getAddress } from "ethers";
+import { network } from "hardhat";
+
+import OpenGradient from "../../ignition/modules/OpenGradient.ts";
+import { parametersFile, readDeploymentParameters } from "../../ignition/deploymentParameters.ts";
+import type { DeploymentParameters } from "../../ignition/deploymentParameters.ts";
+import {
+  findDeployment,
+  formatAddressBook,
+  loadAddressBook,
+  parseAddressBook,
+} from "../../simulator/chain/addressBook.ts";
+import type { AddressBook } from "../../simulator/chain/addressBook.ts";
+import { checkDeployment, DeploymentMismatchError } from "../../simulator/chain/checkDeployment.ts";
+import { connectChain } from "../../simulator/chain/connectChain.ts";
+import type { Chain } from "../../simulator/chain/connectChain.ts";
+import { connectContracts, OutdatedAddressBookError } from "../../simulator/chain/contracts.ts";
+import type { Contracts } from "../../simulator/chain/contracts.ts";
+import { deployOpenGradient } from "../../simulator/chain/deployOpenGradient.ts";
+import { devAccounts } from "../../simulator/chain/devAccounts.ts";
+import type { DevAccount } from "../../simulator/chain/devAccounts.ts";
+import { EmbeddedChain } from "../../simulator/chain/EmbeddedChain.ts";
+import {
+  InferenceEscrow__factory,
+  ModelRegistry__factory,
+  NodeRegistry__factory,
+  NodeStaking__factory,
+  OPG__factory,
+  ProofSettlement__factory,
+} from "../../typechain-types/index.ts";
+import { silent } from "../simulator/chain/localChain.ts";
+
+const SUPPLY = 1_000_000_000n * 10n ** 18n;
+
+describe("deploying OpenGradient", () => {
+  const [deployer, governance] = devAccounts(2) as [DevAccount, DevAccount];
+  let local: DeploymentParameters;
+
+  before(async () => {
+    local = await readDeploymentParameters(parametersFile("localhost"));
+  });
+
+  describe("to a chain behind JSON-RPC", () => {
+    let embedded: EmbeddedChain;
+    let chain: Chain;
+    let book: AddressBook;
+    let contracts: Contracts;
+    let parameters: DeploymentParameters;
+
+    before(async () => {
+      embedded = new EmbeddedChain({ logger: silent });
+      await embedded.start();
+      chain = await connectChain({ url: embedded.url });
+      parameters = { ...local, owner: getAddress(governance.address), unbonding: 200_000 };
+      book = await deployOpenGradient({ chain, deployerKey: deployer.privateKey, parameters });
+      contracts = connectContracts(book, chain.provider);
+    });
+
+    after(async () => {
+      chain.close();
+      await embedded.stop();
+    });
+
+    it("wires_everythingAsTheParametersSay", async () => {
+      await checkDeployment(contracts, parameters);
+      expect(await contracts.opg.balanceOf(parameters.treasury)).to.equal(SUPPLY);
+      expect(book.startBlock).to.equal(1);
+    });
+
+    it("checkDeployment_otherParameters_namesWhatDiffers", async () => {
+      const terms = { ...parameters.terms, window: parameters.terms.window + 1 };
+      const error = await checkDeployment(contracts, { ...parameters, unbonding: 300_000, terms }).catch(
+        (e: unknown) => e,
+      );
+      expect(error).to.be.instanceOf(DeploymentMismatchError);
+      expect((error as DeploymentMismatchError).differences).to.deep.equal([
+        "NodeStaking.unbonding is 200000, expected 300000",
+        "ProofSettlement.terms(1).window is 600, expected 601",
+      ]);
+    });
+
+    it("ownership_isOfferedAndTheOwnerTakesIt", async () => {
+      const { staking, nodes, settlement, escrow } = contracts;
+      const owner = new Wallet(governance.privateKey, chain.provider);
+      for (const contract of [staking, nodes, settlement, escrow]) {
+        expect(await contract.owner()).to.equal(getAddress(deployer.address));
+        expect(await contract.pendingOwner()).to.equal(owner.address);
+        await (await contract.connect(owner).acceptOwnership()).wait();
+        expect(await contract.owner()).to.equal(owner.address);
+      }
+      await checkDeployment(contracts, parameters);
+    });
+
+    it("addressBook_written_isReadAgainAsItWas", () => {
+      expect(parseAddressBook(formatAddressBook(book))).to.deep.equal(book);
+    });
+
+    it("addressBook_abiHasChanged_isRefused", () => {
+      const outdated = structuredClone(book) as { contracts: Record<string, { abiHash: string }> } & AddressBook;
+      (outdated.contracts.OPG as { abiHash: string }).abiHash = `0x${"00".repeat(32)}`;
+      expect(() => connectContracts(outdated, chain.provider)).to.throw(OutdatedAddressBookError, "OPG");
+    });
+
+    it("freshLocalChain_addresses_areThoseOfTheCommittedBook", async () => {
+      const committed = await loadAddressBook("localhost");
+      // Made anew by `npm run deployments -- --network localhost --fresh`
+      expect({ ...book, parameters: local }).to.deep.equal(committed);
+      expect(await findDeployment(chain.provider, chain.chainId)).to.deep.equal(committed);
+    });
+  });
+
+  for (const chainType of ["l1", "op"] as const) {
+    it(`to a simulated chain in this process (${chainType})`, async () => {
+      const connection = await network.create({
+        network: "hardhat",
+        chainType,
+        ...(chainType === "op" && { override: { hardfork: "isthmus" } }),
+      });
+      try {
+        const deployed = await connection.ignition.deploy(OpenGradient, { parameters: { OpenGradient: local } });
+        const provider = connection.ethers.provider;
+        const contracts: Contracts = {
+          opg: OPG__factory.connect(await deployed.opg.getAddress(), provider),
+          staking: NodeStaking__factory.connect(await deployed.staking.getAddress(), provider),
+          nodes: NodeRegistry__factory.connect(await deployed.nodes.getAddress(), provider),
+          models: ModelRegistry__factory.connect(await deployed.models.getAddress(), provider),
+          settlement: ProofSettlement__factory.connect(await deployed.settlement.getAddress(), provider),
+          escrow: InferenceEscrow__factory.connect(await deployed.escrow.getAddress(), provider),
+        };
+        await checkDeployment(contracts, local);
+      } finally {
+        await connection.close();
+      }
+    });
+  }
+});

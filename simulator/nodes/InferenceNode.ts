@@ -108,6 +108,10 @@ export abstract class InferenceNode {
       maxConcurrent: 256,
       nowSeconds: () => Math.floor(Date.now() / 1000),
       ...options,
+      // Payments come in lower case, whatever form the configuration has.
+      asset: options.asset.toLowerCase() as Hex,
+      operator: options.operator.toLowerCase() as Hex,
+      payout: options.payout.toLowerCase() as Hex,
     };
     this.#kinds = kinds;
     this.#hasher = new SettlementHasher(options.domain);

@@ -174,6 +174,16 @@ describe("LocalInferenceNode", () => {
     expect(JSON.parse(output)).to.deep.equal(paid.outputs);
   });
 
+  it("addresses_withChecksumCase_areTheSame", async () => {
+    const own = nodeOptions({ asset: `0x${"A5".repeat(20)}`, operator: `0x${"0B".repeat(20)}` });
+    const other = new LocalInferenceNode({ ...own, offers });
+    await other.start();
+    expect((await post(other, PATH, BODY)).status).to.equal(200);
+    expect(other.operator).to.equal(options.operator);
+    await other.stop();
+    own.store.close();
+  });
+
   it("restart_keepsPortAndAnswers", async () => {
     const paid = payment();
     const { url } = node;

@@ -48,6 +48,8 @@ export class BatchFormer {
   readonly #hasher: SettlementHasher;
   /** Receipts that had to stay in the source last time. */
   #heldBack = 0;
+  /** When receipts began to wait, on the clock of performance.now(). */
+  #waitingSinceMs: number | undefined;
 
   constructor(options: BatchFormerOptions) {
     this.#options = { ...options, maxReceipts: Math.min(options.maxReceipts, MAX_BATCH_RECEIPTS) };
@@ -55,20 +57,27 @@ export class BatchFormer {
   }
 
   /**
-   * @param maxAgeMs fewer receipts than fill a batch wait until the oldest is this old.
+   * @param maxAgeMs fewer receipts than fill a batch wait this long for more, by this process's clock: receipts may be dated by a chain's.
    * @returns the batch's id; undefined when there is nothing to batch now.
    */
   async form(maxAgeMs: number, signal: AbortSignal): Promise<Hex | undefined> {
     const { store, source, maxReceipts, onStep } = this.#options;
     const waiting = this.#waiting();
-    const oldestMs = Math.min(...waiting.map(servedAtMs));
-    if (waiting.length === 0 || (waiting.length < maxReceipts && Date.now() - oldestMs < maxAgeMs)) return undefined;
-
+    if (waiting.length === 0) {
+      this.#waitingSinceMs = undefined;
+      return undefined;
+    }
+    const sinceMs = (this.#waitingSinceMs ??= performance.now());
+    if (waiting.length < maxReceipts && performance.now() - sinceMs < maxAgeMs) return undefined;
     const receipts = await this.#settleable(waiting);
-    if (receipts.length === 0) return undefined;
+    if (receipts.length === 0) {
+      this.#waitingSinceMs = undefined;
+      return undefined;
+    }
     const batch = await this.#build(receipts, signal);
     const requestIds = receipts.map(({ receipt }) => receipt.requestId);
     store.insert(batch, requestIds);
+    this.#waitingSinceMs = undefined;
     await onStep("stored", batch.batchId);
     source.markBatched(requestIds, batch.batchId);
     await onStep("marked", batch.batchId);
@@ -160,7 +169,9 @@ export class BatchFormer {
   }
 }
 
-const servedAtMs = ({ storedAtMs, receipt }: StoredReceipt): number => storedAtMs ?? Number(receipt.servedAt) * 1_000;
+/** A chain's clock may be ahead. */
+const servedAtMs = ({ storedAtMs, receipt }: StoredReceipt): number =>
+  Math.min(storedAtMs ?? Number(receipt.servedAt) * 1_000, Date.now());
 
 const later = (a: bigint, b: bigint): bigint => (a > b ? a : b);
 const earlier = (a: bigint, b: bigint): bigint => (a < b ? a : b);

@@ -123,8 +123,8 @@ export class SettlementView {
   models(modelIds: Iterable<Hex>): Promise<Map<Hex, ModelTerms>> {
     return lookUp(modelIds, async (modelId) => {
       try {
-        const { owner, royaltyBps, modes } = await this.#models.termsOf(modelId);
-        return { owner: owner.toLowerCase() as Hex, royaltyBps: Number(royaltyBps), modes: Number(modes) };
+        const { royaltyTo, royaltyBps, price, modes } = await this.#models.termsOf(modelId);
+        return { owner: royaltyTo.toLowerCase() as Hex, royaltyBps: Number(royaltyBps), price, modes: Number(modes) };
       } catch (error) {
         if (contractRevertOf(error)?.errorName === "ModelNotFound") return undefined;
         throw error;

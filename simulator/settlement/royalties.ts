@@ -4,7 +4,7 @@ import { UINT96_MAX, type Hex, type SignedReceipt } from "../receipts/types.ts";
 
 /** Who gets how much of a model's fees. */
 export interface RoyaltyTerms {
-  /** Owner of the model's repository. */
+  /** Who receives the royalty: `royaltyTo` of the model's version. */
   owner: Hex;
   /** Basis points of the fee. */
   royaltyBps: number;

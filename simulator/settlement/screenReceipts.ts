@@ -13,6 +13,8 @@ export interface SignerRecord {
 }
 
 export interface ModelTerms extends RoyaltyTerms {
+  /** Least fee of one inference, wei of OPG. */
+  price: bigint;
   /** Bit per mode. */
   modes: number;
 }
@@ -29,7 +31,7 @@ export interface ScreeningFacts {
   latest: bigint;
 }
 
-export type RefusalReason = "invalid_signature" | "invalid_signer" | "mode_not_offered" | "expired";
+export type RefusalReason = "invalid_signature" | "invalid_signer" | "mode_not_offered" | "fee_below_price" | "expired";
 
 export interface ScreenedReceipts<T extends SignedReceipt> {
   settleable: T[];
@@ -57,7 +59,7 @@ export function screenReceipts<T extends SignedReceipt>(
 }
 
 function judge(signed: SignedReceipt, facts: ScreeningFacts): RefusalReason | "settleable" | "heldBack" {
-  const { mode, modelId, servedAt } = signed.receipt;
+  const { mode, modelId, servedAt, fee } = signed.receipt;
   const address = recoverAddress(facts.hasher.receiptDigest(signed.receipt), signed.signature);
   if (!address) return "invalid_signature";
   if (servedAt < facts.earliest) return "expired";
@@ -69,7 +71,8 @@ function judge(signed: SignedReceipt, facts: ScreeningFacts): RefusalReason | "s
     servedAt < signer.validUntil &&
     offers(signer.modes, mode);
   if (!valid) return "invalid_signer";
-  return offers(model.modes, mode) ? "settleable" : "mode_not_offered";
+  if (!offers(model.modes, mode)) return "mode_not_offered";
+  return fee < model.price ? "fee_below_price" : "settleable";
 }
 
 const offers = (modes: number, mode: number): boolean => ((modes >> mode) & 1) === 1;

@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { HardhatPluginError } from "hardhat/plugins";
 import type { HardhatRuntimeEnvironment } from "hardhat/types/hre";
 import type { TaskArguments } from "hardhat/types/tasks";
 import { z } from "zod";
@@ -9,7 +10,7 @@ import { checkDeploymentParameters, parametersFile, readDeploymentParameters } f
 
 const deployArguments = z.looseObject({ modulePath: z.string(), parameters: z.string().optional() });
 
-/** Action of `checkedDeploy`. @throws UnsafeParametersError, ZodError */
+/** Action of `checkedDeploy`. @throws HardhatPluginError, caused by UnsafeParametersError or ZodError */
 export default async function checkedDeployAction(
   taskArguments: TaskArguments,
   hre: HardhatRuntimeEnvironment,
@@ -21,10 +22,20 @@ export default async function checkedDeployAction(
   try {
     const file = parameters ?? fileURLToPath(parametersFile(networkNameOf(connection.networkName)));
     const chainId = Number(await connection.provider.request({ method: "eth_chainId" }));
-    checkDeploymentParameters(await readDeploymentParameters(file), chainId);
+    await check(file, chainId);
     return await runSuper({ ...taskArguments, parameters: file });
   } finally {
     await connection.close();
+  }
+}
+
+/** Hardhat prints plugin errors as messages, and others as bugs of its own. */
+async function check(file: string, chainId: number): Promise<void> {
+  try {
+    checkDeploymentParameters(await readDeploymentParameters(file), chainId);
+  } catch (cause) {
+    const problem = cause instanceof z.ZodError ? z.prettifyError(cause) : String(cause);
+    throw new HardhatPluginError("opengradient", `${file}: ${problem}`, cause instanceof Error ? cause : undefined);
   }
 }
 

@@ -110,28 +110,35 @@ describe("deploying OpenGradient", () => {
     });
   });
 
-  for (const chainType of ["l1", "op"] as const) {
-    it(`to a simulated chain in this process (${chainType})`, async () => {
-      const connection = await network.create({
-        network: "hardhat",
-        chainType,
-        ...(chainType === "op" && { override: { hardfork: "isthmus" } }),
-      });
-      try {
-        const deployed = await connection.ignition.deploy(OpenGradient, { parameters: { OpenGradient: local } });
-        const provider = connection.ethers.provider;
-        const contracts: Contracts = {
-          opg: OPG__factory.connect(await deployed.opg.getAddress(), provider),
-          staking: NodeStaking__factory.connect(await deployed.staking.getAddress(), provider),
-          nodes: NodeRegistry__factory.connect(await deployed.nodes.getAddress(), provider),
-          models: ModelRegistry__factory.connect(await deployed.models.getAddress(), provider),
-          settlement: ProofSettlement__factory.connect(await deployed.settlement.getAddress(), provider),
-          escrow: InferenceEscrow__factory.connect(await deployed.escrow.getAddress(), provider),
-        };
-        await checkDeployment(contracts, local);
-      } finally {
-        await connection.close();
-      }
+  /** Deploys by Ignition to a chain in this process, and checks what came of it. */
+  async function deployInProcess(params: Parameters<typeof network.create>[0], parameters: DeploymentParameters) {
+    const connection = await network.create(params);
+    try {
+      const deployed = await connection.ignition.deploy(OpenGradient, { parameters: { OpenGradient: parameters } });
+      const { provider } = connection.ethers;
+      const at = (contract: { getAddress(): Promise<string> }) => contract.getAddress();
+      const contracts: Contracts = {
+        opg: OPG__factory.connect(await at(deployed.opg), provider),
+        staking: NodeStaking__factory.connect(await at(deployed.staking), provider),
+        nodes: NodeRegistry__factory.connect(await at(deployed.nodes), provider),
+        models: ModelRegistry__factory.connect(await at(deployed.models), provider),
+        settlement: ProofSettlement__factory.connect(await at(deployed.settlement), provider),
+        escrow: InferenceEscrow__factory.connect(await at(deployed.escrow), provider),
+      };
+      await checkDeployment(contracts, parameters);
+    } finally {
+      await connection.close();
+    }
+  }
+
+  it("to a simulated OP chain, at the newest rules EDR has for it", () =>
+    deployInProcess({ network: "hardhat", chainType: "op", override: { hardfork: "isthmus" } }, local));
+
+  for (const name of ["hardhat", "baseSepolia", "base"]) {
+    it(`with the parameters of ${name}`, async () => {
+      const owner = getAddress(governance.address);
+      const parameters = { ...(await readDeploymentParameters(parametersFile(name))), owner, treasury: owner };
+      await deployInProcess({ network: "hardhat", override: { chainId: parameters.chainId } }, parameters);
     });
   }
 });

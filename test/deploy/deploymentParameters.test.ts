@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { overrideTask } from "hardhat/config";
 import { createHardhatRuntimeEnvironment } from "hardhat/hre";
+import { HardhatPluginError } from "hardhat/plugins";
 import { ZodError } from "zod";
 
 import { checkedDeploy } from "../../ignition/checkedDeploy.ts";
@@ -76,15 +77,15 @@ describe("deployment parameters", () => {
         { network: "hardhat" },
         fileURLToPath(new URL("../../", import.meta.url)),
       );
-      const log = console.log;
-      console.log = () => undefined;
+      const write = process.stdout.write.bind(process.stdout);
+      process.stdout.write = () => true;
       try {
         return (await hre.tasks.getTask(["ignition", "deploy"]).run({
           modulePath: "ignition/modules/OpenGradient.ts",
           ...taskArguments,
         })) as { type: string };
       } finally {
-        console.log = log;
+        process.stdout.write = write;
       }
     }
 
@@ -94,14 +95,16 @@ describe("deployment parameters", () => {
 
     it("parametersOfAnotherChain_areRefused", async () => {
       const error = await deploy({ parameters: fileURLToPath(parametersFile("base")) }).catch((e: unknown) => e);
-      expect(error).to.be.instanceOf(UnsafeParametersError);
+      expect(error).to.be.instanceOf(HardhatPluginError);
+      expect((error as Error).cause).to.be.instanceOf(UnsafeParametersError);
     });
 
     it("parametersMissing_areNamed", async () => {
       const error = await deploy({ parameters: fileURLToPath(new URL("../../package.json", import.meta.url)) }).catch(
         (e: unknown) => e,
       );
-      expect(error).to.be.instanceOf(ZodError);
+      expect((error as Error).cause).to.be.instanceOf(ZodError);
+      expect((error as Error).message).to.include("OpenGradient");
     });
   });
 });

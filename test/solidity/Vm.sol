@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+/// @notice The cheatcodes of Hardhat's Solidity tests that are used here.
+interface Vm {
+    function addr(uint256 privateKey) external pure returns (address);
+
+    function assume(bool condition) external pure;
+
+    function expectRevert(bytes calldata data) external;
+
+    function prank(address sender) external;
+
+    function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+
+    function warp(uint256 timestamp) external;
+}
+
+Vm constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+
+/// @notice `x` folded into [low, high].
+function bound(uint256 x, uint256 low, uint256 high) pure returns (uint256) {
+    uint256 range = high - low;
+    return range == type(uint256).max ? x : low + (x % (range + 1));
+}

@@ -10,6 +10,7 @@ import { pino } from "pino";
 import { Facilitator } from "../../../simulator/facilitator/Facilitator.ts";
 import { Gateway, type GatewayOptions } from "../../../simulator/gateway/Gateway.ts";
 import type { PaymentRail } from "../../../simulator/gateway/PaymentCollector.ts";
+import { randomKey, signerFromKey } from "../../../simulator/receipts/secp256k1.ts";
 import type { Hex, SettlementDomain } from "../../../simulator/receipts/types.ts";
 import { startLocalChain, type LocalChain } from "../facilitator/localChain.ts";
 import { stockX402Client } from "../facilitator/payments.ts";
@@ -27,6 +28,8 @@ export class GatewayFixture {
   readonly directory = mkdtempSync(join(tmpdir(), "gateway-"));
   readonly operator: Hex;
   readonly payout: Hex;
+  /** Signs the node's receipts. */
+  readonly nodeKey = randomKey();
   readonly node: ScriptedNode;
   facilitator: Facilitator;
   #gateways: Gateway[] = [];
@@ -66,7 +69,8 @@ export class GatewayFixture {
 
   newNode(options: Partial<ScriptedNodeOptions> = {}): ScriptedNode {
     const { domain, operator, payout } = this;
-    return new ScriptedNode({ domain, asset: this.chain.asset, operator, payout, feeWei: FEE, ...options });
+    const signer = signerFromKey(this.nodeKey);
+    return new ScriptedNode({ domain, asset: this.chain.asset, operator, payout, signer, feeWei: FEE, ...options });
   }
 
   newFacilitator(outboxFile = this.newFile()): Facilitator {

@@ -1,0 +1,61 @@
+import type { SignedReceipt } from "../receipts/types.ts";
+
+/** Why an answer is not handed on. */
+export type VerificationCode =
+  | "unpaid_answer"
+  | "missing_receipt"
+  | "unreadable_answer"
+  | "unsigned_content"
+  | "unknown_signer"
+  | "input_mismatch"
+  | "output_mismatch"
+  | "payer_mismatch"
+  | "fee_mismatch"
+  | "request_id_mismatch"
+  | "model_mismatch"
+  | "mode_refused"
+  | "served_at_out_of_range";
+
+/** An answer that its receipt does not prove. It was paid for all the same: the receipt, if any, is the evidence. */
+export class VerificationError extends Error {
+  override readonly name = "VerificationError";
+  readonly code: VerificationCode;
+  readonly receipt?: SignedReceipt;
+
+  constructor(code: VerificationCode, message: string, options: ErrorOptions & { receipt?: SignedReceipt } = {}) {
+    super(message, options);
+    this.code = code;
+    if (options.receipt !== undefined) this.receipt = options.receipt;
+  }
+}
+
+/** What the gateway asks for is more, or something else, than may be paid. Nothing was signed. */
+export class PaymentDeclinedError extends Error {
+  override readonly name = "PaymentDeclinedError";
+  readonly code = "payment_declined";
+}
+
+/** A receipt was not settled in time. It stays good: it can be waited for again. */
+export class SettlementTimeoutError extends Error {
+  override readonly name = "SettlementTimeoutError";
+  readonly code = "settlement_timeout";
+}
+
+/** Asked for a request this client has no receipt of. */
+export class UnknownReceiptError extends Error {
+  override readonly name = "UnknownReceiptError";
+  readonly code = "unknown_receipt";
+}
+
+/** An error answer of the gateway. */
+export class GatewayRefusedError extends Error {
+  override readonly name = "GatewayRefusedError";
+  readonly code: string;
+  readonly status: number;
+
+  constructor(status: number, code: string, message: string) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}

@@ -1,0 +1,111 @@
+import { pino, type Logger } from "pino";
+import type { Chain } from "../chain/connectChain.ts";
+import { ROUTES } from "../gateway/requestSchemas.ts";
+import type { Hex } from "../receipts/types.ts";
+import type { BlobStore } from "../storage/BlobStore.ts";
+import { GatewayRefusedError, UnknownReceiptError } from "./ClientError.ts";
+import { createVerifyingFetch, type VerifyingFetchOptions } from "./createVerifyingFetch.ts";
+import { ReceiptBook, type VerifiedReceipt } from "./ReceiptBook.ts";
+import { SettlementFollower, type SettledReceipt } from "./SettlementFollower.ts";
+
+export interface OpenGradientClientOptions extends VerifyingFetchOptions {
+  /** Base URL of a gateway, without a path. */
+  gatewayUrl: string;
+  /** What settlement is followed with; without it `waitForSettlement` is not available. */
+  settlement?: { chain: Chain; blobs: BlobStore; fromBlock: number };
+  /** How many receipts are kept. Default 10,000. */
+  receiptLimit?: number;
+  logger?: Logger;
+}
+
+/** A tensor inference that was verified. */
+export interface InferenceResult {
+  outputs: Record<string, unknown>;
+  receipt: VerifiedReceipt;
+}
+
+/** A client that pays, trusts nothing it has not checked, and follows its receipts to the chain. */
+export class OpenGradientClient {
+  /** For any OpenAI client: `new OpenAI({ baseURL: client.baseUrl, apiKey: "none", fetch: client.fetch })`. */
+  readonly fetch: typeof fetch;
+  readonly baseUrl: string;
+  readonly #book: ReceiptBook;
+  readonly #gatewayUrl: string;
+  readonly #follower: SettlementFollower | undefined;
+  #following: Promise<void> | undefined;
+
+  constructor(options: OpenGradientClientOptions) {
+    const {
+      gatewayUrl,
+      settlement,
+      domain,
+      receiptLimit = 10_000,
+      logger = pino({ level: "silent" }),
+      onReceipt,
+    } = options;
+    this.#gatewayUrl = gatewayUrl.replace(/\/+$/, "");
+    this.baseUrl = `${this.#gatewayUrl}/v1`;
+    this.#book = new ReceiptBook(receiptLimit);
+    this.fetch = createVerifyingFetch({
+      ...options,
+      onReceipt: (receipt) => {
+        this.#book.add(receipt);
+        onReceipt?.(receipt);
+      },
+    });
+    this.#follower =
+      settlement && new SettlementFollower({ ...settlement, settlement: domain.verifyingContract, logger });
+  }
+
+  /** Every receipt that was checked, oldest first. */
+  get receipts(): VerifiedReceipt[] {
+    return this.#book.all();
+  }
+
+  /**
+   * Runs a tensor model.
+   * @param inputs tensors by name, as nested arrays.
+   * @throws VerificationError, PaymentDeclinedError, GatewayRefusedError
+   */
+  async infer(model: string, inputs: Record<string, unknown>): Promise<InferenceResult> {
+    const response = await this.fetch(this.#gatewayUrl + ROUTES.inference, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ model, inputs }),
+    });
+    const answer = (await response.json()) as {
+      outputs: Record<string, unknown>;
+      opengradient: { receipt: { requestId: Hex } };
+      error?: { code?: string; message?: string };
+    };
+    if (!response.ok) {
+      const { code = "unknown", message = `The gateway answered with status ${response.status}` } = answer.error ?? {};
+      throw new GatewayRefusedError(response.status, code, message);
+    }
+    return { outputs: answer.outputs, receipt: this.#receipt(answer.opengradient.receipt.requestId) };
+  }
+
+  /**
+   * Waits until the receipt of a request is in a batch that is final on chain.
+   * @throws SettlementTimeoutError, UnknownReceiptError
+   */
+  async waitForSettlement(requestId: Hex, { timeoutMs }: { timeoutMs: number }): Promise<SettledReceipt> {
+    if (this.#follower === undefined) throw new Error("Expected the option `settlement`, to follow settlement with");
+    const { signed, operator } = this.#receipt(requestId);
+    this.#following ??= this.#follower.start();
+    await this.#following;
+    return this.#follower.settled(signed, operator, timeoutMs);
+  }
+
+  /** Ends following the chain. */
+  async close(): Promise<void> {
+    if (this.#following !== undefined) await this.#follower?.stop();
+    this.#following = undefined;
+  }
+
+  #receipt(requestId: Hex): VerifiedReceipt {
+    const receipt = this.#book.get(requestId.toLowerCase() as Hex);
+    if (receipt === undefined) throw new UnknownReceiptError(`No receipt of request ${requestId} here`);
+    return receipt;
+  }
+}

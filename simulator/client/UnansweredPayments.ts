@@ -1,0 +1,30 @@
+import type { SignedPayment } from "./Payer.ts";
+
+/** A payment that went out and brought no answer (yet). */
+export interface UnansweredPayment extends SignedPayment {
+  /** Unix seconds. */
+  sentAt: number;
+}
+
+/**
+ * Payments whose answer was lost on the way, by the request they were for. The same request again uses them again: the gateway has, or
+ * makes, the one answer, while a new payment would buy a second.
+ */
+export class UnansweredPayments {
+  readonly #payments = new Map<string, UnansweredPayment[]>();
+
+  put(request: string, payment: UnansweredPayment): void {
+    this.#payments.set(request, [...(this.#payments.get(request) ?? []), payment]);
+  }
+
+  /** Takes the oldest payment for a request that has not expired. */
+  take(request: string, nowSeconds: number): UnansweredPayment | undefined {
+    const live = (this.#payments.get(request) ?? []).filter(
+      ({ authorization }) => authorization.validBefore > nowSeconds,
+    );
+    const [first, ...rest] = live;
+    if (rest.length > 0) this.#payments.set(request, rest);
+    else this.#payments.delete(request);
+    return first;
+  }
+}

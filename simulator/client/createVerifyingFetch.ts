@@ -1,0 +1,255 @@
+import { createHash } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import { Wallet, type Signer } from "ethers";
+import { SettlementHasher } from "../receipts/eip712.ts";
+import { inputHash, type RequestKind } from "../receipts/hashes.ts";
+import { Mode, type Hex, type SettlementDomain } from "../receipts/types.ts";
+import { ROUTES } from "../gateway/requestSchemas.ts";
+import { PaymentDeclinedError, VerificationError } from "./ClientError.ts";
+import { checkReceipt } from "./checkReceipt.ts";
+import { Payer, PAYMENT_HEADER } from "./Payer.ts";
+import { outputHashOf } from "./readAnswer.ts";
+import type { VerifiedReceipt } from "./ReceiptBook.ts";
+import type { SignerDirectory } from "./SignerDirectory.ts";
+import { streamVerifier } from "./StreamVerifier.ts";
+import { UnansweredPayments, type UnansweredPayment } from "./UnansweredPayments.ts";
+
+/** Which version of a model a name means, as the client knows it: from ModelRegistry, or pinned. */
+export interface ModelDirectory {
+  /** undefined: any version will do. */
+  modelIdOf(model: string): Promise<Hex | undefined>;
+}
+
+export interface VerifyingFetchOptions {
+  /** Pays; an ethers signer or a private key. Needs OPG, neither ETH nor a provider. */
+  wallet: Signer | Hex;
+  /** The ProofSettlement that receipts must be for, and its chain. */
+  domain: SettlementDomain;
+  /** OPG. */
+  asset: Hex;
+  /** Most that one request may cost, wei. */
+  maxPaymentWei: bigint;
+  signers: SignerDirectory;
+  models?: ModelDirectory;
+  /** Verification modes that will do. Default: all. */
+  modes?: readonly Mode[];
+  /** Called with every receipt that was checked, before its answer is handed on. */
+  onReceipt?: (receipt: VerifiedReceipt) => void;
+  /** Default: the global one. */
+  fetch?: typeof fetch;
+  /** How often a request whose connection was lost is sent again, with the same payment. Default 3. */
+  retries?: number;
+  /** Before the first of them; doubles. Default 250. */
+  retryPauseMs?: number;
+  /** How far the node's clock may be from this one. Default 300. */
+  clockToleranceSeconds?: number;
+  /** A payment may stay chargeable for at most this long. Default 7,200. */
+  maxPaymentValiditySeconds?: number;
+  /** Unix seconds. Default: this machine's clock. */
+  nowSeconds?: () => number;
+}
+
+interface Exchange {
+  response: Response;
+  payment?: UnansweredPayment;
+}
+
+/** A request, read once and sent as often as it takes. */
+interface Outgoing {
+  kind: RequestKind;
+  url: string;
+  method: string;
+  headers: Headers;
+  body: Buffer;
+  signal: AbortSignal;
+  /** The same for the same route and body. */
+  fingerprint: string;
+}
+
+/** OpenAI's clients count their retries; nothing else tells a retry from the same question asked again. */
+const RETRY_HEADER = "x-stainless-retry-count";
+const MAX_REFUSALS = 1_000;
+
+/**
+ * A `fetch` for any OpenAI client that pays for inference and hands on only what is proven: requests to the three paid routes are paid
+ * with OPG, their answers checked against their receipts. Everything else passes through.
+ * @example new OpenAI({ baseURL: `${gateway}/v1`, apiKey: "none", fetch: createVerifyingFetch({ … }) })
+ * @throws (the returned function) VerificationError, PaymentDeclinedError. OpenAI's client wraps them: `error.cause`.
+ */
+export function createVerifyingFetch(options: VerifyingFetchOptions): typeof fetch {
+  const verifying = new VerifyingFetch(options);
+  return (input, init) => verifying.fetch(input, init);
+}
+
+class VerifyingFetch {
+  readonly #options: VerifyingFetchOptions;
+  readonly #payer: Payer;
+  readonly #hasher: SettlementHasher;
+  readonly #unanswered = new UnansweredPayments();
+  readonly #refusals = new Map<string, VerificationError>();
+  readonly #send: typeof fetch;
+  readonly #now: () => number;
+
+  constructor(options: VerifyingFetchOptions) {
+    const { wallet, domain, asset, maxPaymentWei, maxPaymentValiditySeconds = 7_200 } = options;
+    this.#options = options;
+    this.#payer = new Payer({
+      wallet: typeof wallet === "string" ? new Wallet(wallet) : wallet,
+      chainId: domain.chainId,
+      asset,
+      maxPaymentWei,
+      maxValiditySeconds: maxPaymentValiditySeconds,
+    });
+    this.#hasher = new SettlementHasher(domain);
+    this.#send = options.fetch ?? fetch;
+    this.#now = options.nowSeconds ?? (() => Math.floor(Date.now() / 1000));
+  }
+
+  async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+    const request = new Request(input, init);
+    const kind = kindOf(request);
+    if (kind === undefined) return this.#send(request);
+    const outgoing = await readRequest(kind, request);
+    // it was paid for and its answer refused: a client that retries by itself would only pay again
+    const refusal = this.#refusals.get(outgoing.fingerprint);
+    if (refusal !== undefined && Number(outgoing.headers.get(RETRY_HEADER) ?? 0) > 0) throw refusal;
+    this.#refusals.delete(outgoing.fingerprint);
+
+    // computed first: what cannot be hashed cannot be checked, so it is not paid for
+    const hash = inputHash(kind, outgoing.body);
+    const { response, payment } = await this.#exchange(outgoing);
+    if (!response.ok) {
+      if (payment !== undefined && response.status !== 402) this.#unanswered.put(outgoing.fingerprint, payment);
+      return response;
+    }
+    if (payment === undefined)
+      throw new VerificationError("unpaid_answer", "The answer came without a payment, so its receipt cannot be ours");
+    return this.#verified(outgoing, hash, response, payment);
+  }
+
+  /** Sends until there is an answer, paying once. */
+  async #exchange(outgoing: Outgoing): Promise<Exchange> {
+    const { retries = 3, retryPauseMs = 250 } = this.#options;
+    let payment = this.#unanswered.take(outgoing.fingerprint, this.#now());
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const response = await (payment !== undefined
+          ? this.#send(toRequest(outgoing, payment.header))
+          : this.#payer.fetch(
+              this.#send,
+              toRequest(outgoing),
+              (signed) => (payment = { ...signed, sentAt: this.#now() }),
+            ));
+        // read here, so that an answer cut short is asked for again
+        const whole = isStream(response) ? response : await readWhole(response);
+        return { response: whole, ...(payment !== undefined && { payment }) };
+      } catch (error) {
+        const final = attempt >= retries || outgoing.signal.aborted || error instanceof PaymentDeclinedError;
+        if (payment === undefined || final) {
+          if (payment !== undefined) this.#unanswered.put(outgoing.fingerprint, payment);
+          throw error;
+        }
+        await pause(retryPauseMs * 2 ** attempt);
+      }
+    }
+  }
+
+  async #verified(outgoing: Outgoing, hash: Hex, response: Response, payment: UnansweredPayment): Promise<Response> {
+    const { kind, fingerprint } = outgoing;
+    const verify = (proof: unknown, outputHash: Hex): Promise<void> =>
+      this.#verify(outgoing, hash, payment, proof, outputHash);
+    const { status, headers } = response;
+    if (isStream(response) && response.body !== null) {
+      const verifier = streamVerifier({
+        kind,
+        verify,
+        onUnanswered: () => this.#unanswered.put(fingerprint, payment),
+      });
+      return new Response(response.body.pipeThrough(verifier), { status, headers });
+    }
+    const text = await response.text();
+    try {
+      const answer = parseAnswer(text);
+      await verify(answer.opengradient, outputHashOf(kind, answer));
+    } catch (error) {
+      if (error instanceof VerificationError) this.#remember(fingerprint, error);
+      throw error;
+    }
+    return new Response(text, { status, headers });
+  }
+
+  async #verify(
+    { kind, body }: Outgoing,
+    hash: Hex,
+    { authorization, sentAt }: UnansweredPayment,
+    proof: unknown,
+    outputHash: Hex,
+  ): Promise<void> {
+    const { models, modes = Object.values(Mode), clockToleranceSeconds = 300, signers, onReceipt } = this.#options;
+    const { model } = JSON.parse(body.toString("utf8")) as { model: string };
+    const modelId = await models?.modelIdOf(model);
+    const checked = await checkReceipt(
+      proof,
+      {
+        payment: authorization,
+        feeWei: authorization.valueWei,
+        inputHash: hash,
+        outputHash,
+        ...(modelId !== undefined && { modelId }),
+        modes,
+        servedFrom: BigInt(sentAt - clockToleranceSeconds),
+        servedTo: BigInt(this.#now() + clockToleranceSeconds),
+      },
+      this.#hasher,
+      signers,
+    );
+    const { requestId } = checked.signed.receipt;
+    onReceipt?.({ ...checked, requestId, kind, payment: authorization, verifiedAtMs: Date.now() });
+  }
+
+  #remember(fingerprint: string, error: VerificationError): void {
+    if (this.#refusals.size >= MAX_REFUSALS) this.#refusals.clear();
+    this.#refusals.set(fingerprint, error);
+  }
+}
+
+function kindOf({ method, url }: Request): RequestKind | undefined {
+  if (method !== "POST") return undefined;
+  const { pathname } = new URL(url);
+  return (Object.keys(ROUTES) as RequestKind[]).find((kind) => pathname.endsWith(ROUTES[kind]));
+}
+
+async function readRequest(kind: RequestKind, request: Request): Promise<Outgoing> {
+  const body = Buffer.from(await request.arrayBuffer());
+  const { url, method, headers, signal } = request;
+  const fingerprint = createHash("sha256").update(`${url}\n`).update(body).digest("hex");
+  return { kind, url, method, headers, body, signal, fingerprint };
+}
+
+function toRequest({ url, method, headers, body, signal }: Outgoing, payment?: string): Request {
+  const request = new Request(url, { method, headers, body: new Uint8Array(body), signal });
+  if (payment !== undefined) request.headers.set(PAYMENT_HEADER, payment);
+  return request;
+}
+
+const isStream = ({ ok, headers }: Response): boolean =>
+  ok && (headers.get("content-type") ?? "").startsWith("text/event-stream");
+
+async function readWhole(response: Response): Promise<Response> {
+  const bytes = await response.arrayBuffer();
+  const headers = new Headers(response.headers);
+  // fetch has undone the encoding these describe
+  headers.delete("content-encoding");
+  headers.delete("content-length");
+  return new Response(bytes, { status: response.status, statusText: response.statusText, headers });
+}
+
+function parseAnswer(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
+  } catch {
+    // refused below
+  }
+  throw new VerificationError("unreadable_answer", "The answer is not a JSON object");
+}

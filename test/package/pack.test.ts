@@ -86,7 +86,7 @@ describe("the npm package", () => {
     const failure = z.object({ stdout: z.string() }).parse(await node(TSC).catch((e: unknown) => e));
     const errors = failure.stdout.split("\n").filter((line) => line.includes("error TS"));
     expect(errors).to.have.length(1);
-    expect(errors[0]).to.match(/^wrong\.ts\(7,.*boolean/);
+    expect(errors[0]).to.match(/^wrong\.ts\(7,/);
   });
 
   it("addressBook_isImportedByNode", async () => {

@@ -140,6 +140,11 @@ export class VerifierNode extends EventEmitter<VerifierEvents> {
     }
   }
 
+  /** Whether nothing remains to be done about any batch it knows. */
+  get isIdle(): boolean {
+    return this.#running.watch.isIdle;
+  }
+
   /** Resolves when everything on chain up to `block` has been followed; batches in it may still be looked at. */
   reached(block: number): Promise<void> {
     return this.#running.follower.reached(block);

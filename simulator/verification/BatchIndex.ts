@@ -196,13 +196,19 @@ export class BatchIndex {
     this.#run("UPDATE batch SET due_at = NULL WHERE batch_id = ? AND revision = ?", batchId, revision);
   }
 
-  /** Has a batch looked at from the beginning. */
+  /** Has a batch judged again: something new may be wrong with it. */
   reopen(batchId: Hex, nowMs: number): void {
     this.#run(
       "UPDATE batch SET void = 0, verdict = NULL, attempts = 0, due_at = ?, revision = revision + 1 WHERE batch_id = ?",
       nowMs,
       batchId,
     );
+  }
+
+  /** Has a batch looked at again: something has happened to it on chain. */
+  wake(batchId: Hex, nowMs: number): void {
+    const sql = "UPDATE batch SET void = 0, attempts = 0, due_at = ?, revision = revision + 1 WHERE batch_id = ?";
+    this.#run(sql, nowMs, batchId);
   }
 
   /** Tries again now to read what could not be read of an operator's batches. */

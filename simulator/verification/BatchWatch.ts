@@ -70,6 +70,11 @@ export class BatchWatch {
     this.#options = options;
   }
 
+  /** Whether nothing remains to be done about any batch. */
+  get isIdle(): boolean {
+    return this.#busy.size === 0 && this.#options.index.nextDueMs(-1) === undefined;
+  }
+
   start(): void {
     this.#running = new AbortController();
     this.#loop = this.#run(this.#running.signal);
@@ -89,9 +94,9 @@ export class BatchWatch {
     this.#wake.abort();
   }
 
-  /** Something has happened to a batch that may change what is to be done. */
+  /** A batch was proven wrong, or that was reorganised away. */
   changed(batchId: Hex): void {
-    this.#options.index.reopen(batchId, Date.now());
+    this.#options.index.wake(batchId, Date.now());
     this.#wake.abort();
   }
 
@@ -190,7 +195,8 @@ export class BatchWatch {
     }
     const uses = sharedRequests(index, batch);
     // It was read late: what came after it may have been taken for right.
-    if (!known) for (const use of uses) if ((use.sequence ?? 0) > sequence) this.changed(use.batchId);
+    const after = known ? [] : uses.filter((use) => (use.sequence ?? 0) > sequence);
+    for (const use of after) index.reopen(use.batchId, Date.now());
     const prior = await firstLiveUse(view, uses, sequence);
     return { batch, faults: prior ? [...faults, duplicateFault(index, hasher, batch, prior)] : faults };
   }

@@ -39,6 +39,8 @@ export class BlobReader {
       try {
         return await within(timeoutMs, readOnce(blobs, id));
       } catch (cause) {
+        // a read that hangs must not hold up the next try
+        readsUnderWay.get(blobs)?.delete(id);
         if (attempt >= attempts) throw new BlobUnavailableError(id, { cause });
       }
       await delay(retryDelayMs * 2 ** (attempt - 1));
@@ -51,8 +53,10 @@ function readOnce(blobs: BlobStore, id: BlobId): Promise<Uint8Array> {
   readsUnderWay.set(blobs, underWay);
   let reading = underWay.get(id);
   if (!reading) {
-    reading = blobs.get(id).finally(() => underWay.delete(id));
+    reading = blobs.get(id);
     underWay.set(id, reading);
+    const forget = () => underWay.get(id) === reading && underWay.delete(id);
+    reading.then(forget, forget);
   }
   return reading;
 }

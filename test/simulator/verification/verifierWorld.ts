@@ -60,6 +60,8 @@ export interface BuildOptions extends BatchOptions {
   headerFollowsTree?: boolean;
   /** Whose batch it is, when not the world's operator's. */
   by?: Pick<World, "operatorAddress" | "nodeKey">;
+  /** Where its blob goes, instead of the world's. */
+  store?: BlobStore;
 }
 
 /** The contract tests' world behind JSON-RPC, with verifiers over it. */
@@ -107,8 +109,7 @@ export async function createVerifierWorld(): Promise<VerifierWorld> {
     reports: [],
 
     async startVerifier(seat, options = {}) {
-      // accounts of the world that play no part otherwise
-      const signer = new Wallet(devAccounts()[10 + seat]!.privateKey);
+      const signer = new Wallet(payerKey(seat));
       const submitter = new TransactionSubmitter({ chain, signer, logger: silent });
       await submitter.start();
       submitters.set(seat, submitter);
@@ -145,7 +146,7 @@ export async function createVerifierWorld(): Promise<VerifierWorld> {
       await submitters.get(seat)?.stop();
     },
 
-    async build({ headerFollowsTree = false, by, ...options } = {}) {
+    async build({ headerFollowsTree = false, by, store = blobs, ...options } = {}) {
       const batch = await buildBatch({ ...world, ...by }, options);
       const blob = encodeBatchBlob({
         domain: world.hasher.domain,
@@ -156,7 +157,7 @@ export async function createVerifierWorld(): Promise<VerifierWorld> {
       const { total } = batch.tree.root;
       const header = {
         ...batch.header,
-        blobId: await blobs.put(blob),
+        blobId: await store.put(blob),
         ...(headerFollowsTree && { fees: total >> 32n, count: Number(total & 0xffffffffn) }),
       };
       return { ...batch, header, id: world.hasher.batchDigest(header) };
@@ -180,6 +181,9 @@ export async function createVerifierWorld(): Promise<VerifierWorld> {
   };
   return self;
 }
+
+/** Key of the account that pays for a verifier's transactions: one of the world's that play no part otherwise. */
+export const payerKey = (seat: number): Hex => devAccounts()[10 + seat]!.privateKey;
 
 const EVENT_NAMES: readonly (keyof VerifierEvents)[] = [
   "voted",

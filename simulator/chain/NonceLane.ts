@@ -44,7 +44,8 @@ export class NonceLane {
   /** Lowest nonce that may be free as far as we know; the node may know more. */
   #nextNonce = 0;
   #minedCount = 0;
-  #lastMined = performance.now();
+  /** When something was last mined, or the lane last began to wait. */
+  #waitingSince = performance.now();
   #lastProgress = performance.now();
 
   constructor(options: NonceLaneOptions) {
@@ -125,6 +126,7 @@ export class NonceLane {
       transaction.reject(error instanceof Error ? error : new Error(String(error)));
       return true;
     }
+    if (this.#inFlight.size === 0) this.#waitingSince = performance.now();
     // Before it leaves: whatever happens now, the nonce may be taken
     this.#inFlight.set(nonce, transaction);
     const outcome = await this.#broadcast(transaction);
@@ -201,7 +203,7 @@ export class NonceLane {
     ]);
     if (minedCount !== this.#minedCount) {
       this.#minedCount = minedCount;
-      this.#lastProgress = this.#lastMined = performance.now();
+      this.#lastProgress = this.#waitingSince = performance.now();
     }
     const mined = [...this.#inFlight].filter(([nonce]) => nonce < minedCount);
     const receipts = await Promise.all(mined.map(([, { attempts }]) => findReceipt(provider, attempts)));
@@ -235,7 +237,7 @@ export class NonceLane {
     const { provider, stuckAfterMs } = this.#options;
     this.#lastProgress = performance.now();
     const market = await marketFees(provider);
-    if (first > this.#minedCount && performance.now() - this.#lastMined >= PATIENCE_WITH_OTHERS * stuckAfterMs) {
+    if (first > this.#minedCount && performance.now() - this.#waitingSince >= PATIENCE_WITH_OTHERS * stuckAfterMs) {
       if (first - this.#minedCount <= LONGEST_FILLED_GAP) await this.#fillGap(first, market);
       else if ((await this.#pendingCount()) < first) return this.#startOver("the node has forgotten the nonces before");
     }

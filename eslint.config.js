@@ -15,7 +15,10 @@ export default defineConfig(
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true, allowBoolean: true }],
       "no-restricted-syntax": [
         "error",
-        { selector: "ExportDefaultDeclaration", message: "Export by name, so that a thing is called the same everywhere." },
+        {
+          selector: "ExportDefaultDeclaration",
+          message: "Export by name, so that a thing is called the same everywhere.",
+        },
       ],
     },
   },

@@ -3,6 +3,8 @@ import { fileURLToPath } from "node:url";
 import hardhatToolboxMochaEthers from "@nomicfoundation/hardhat-toolbox-mocha-ethers";
 import { configVariable, defineConfig } from "hardhat/config";
 
+import { checkedDeploy } from "./ignition/checkedDeploy.ts";
+
 /** The compiler is the one package-lock.json pins: nothing is downloaded at build time. The path has to be absolute. */
 const compiler = (runs: number) => ({
   version: "0.8.37",
@@ -31,6 +33,7 @@ const simulated = {
 
 export default defineConfig({
   plugins: [hardhatToolboxMochaEthers],
+  tasks: [checkedDeploy],
   solidity: { profiles: { default: solidity, production: solidity } },
   paths: { tests: { mocha: "./test", solidity: "./test/solidity" } },
   typechain: { outDir: "./typechain-types" },

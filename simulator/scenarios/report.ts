@@ -65,7 +65,7 @@ export function summaryOf(report: SimulationReport): SimulationSummary {
 /** The report a person reads. */
 export function renderReport(report: SimulationReport): string {
   const ms = ({ p50, p99 }: Percentiles) => `p50 ${p50 ?? "–"} ms, p99 ${p99 ?? "–"} ms`;
-  const facts = new Table({ style: { head: [], border: [] }, colAligns: ["left", "right"] });
+  const facts = new Table({ style: { head: [], border: [], compact: true }, colAligns: ["left", "right"] });
   facts.push(
     ["requests sent", report.requests],
     ["answered and verified by the client", report.answered],
@@ -81,7 +81,7 @@ export function renderReport(report: SimulationReport): string {
   const balances = new Table({
     head: ["OPG of", "before", "after", "change"],
     colAligns: ["left", "right", "right", "right"],
-    style: { head: [], border: [] },
+    style: { head: [], border: [], compact: true },
   });
   for (const { who, before, after } of report.balances) {
     balances.push([who, opg(before), opg(after), opg(after - before, true)]);

@@ -158,7 +158,7 @@ export async function seatConsent(
 
 /** EIP-712 domain of any of our contracts. */
 export async function domainOf(contract: NodeRegistry | ProofSettlement | OPG): Promise<ethers.TypedDataDomain> {
-  const { chainId } = (await contract.runner!.provider!.getNetwork());
+  const { chainId } = await contract.runner!.provider!.getNetwork();
   return { name: "OpenGradient", version: "1", chainId, verifyingContract: await contract.getAddress() };
 }
 

@@ -1,0 +1,15 @@
+import { Command } from "commander";
+
+import { simCommand } from "./simCommand.ts";
+
+const program = new Command("opengradient")
+  .description("Simulator of the OpenGradient network")
+  .addCommand(simCommand())
+  .showHelpAfterError("(add --help for the options)");
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}

@@ -1,0 +1,301 @@
+import { mkdtemp, mkdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { parseEther } from "ethers";
+import type { Logger } from "pino";
+
+import { readDeploymentParameters, parametersFile } from "../../ignition/deploymentParameters.ts";
+import { connectChain, type Chain } from "../chain/connectChain.ts";
+import { ContractRevertError } from "../chain/ContractRevertError.ts";
+import { deployOpenGradient } from "../chain/deployOpenGradient.ts";
+import { devAccounts } from "../chain/devAccounts.ts";
+import { EmbeddedChain } from "../chain/EmbeddedChain.ts";
+import { Facilitator } from "../facilitator/Facilitator.ts";
+import { Gateway } from "../gateway/Gateway.ts";
+import { LIQUIDATION_RISK_ID, LIQUIDATION_RISK_MODEL } from "../models/liquidationRisk.ts";
+import type { InferenceNode, InferenceNodeOptions } from "../nodes/InferenceNode.ts";
+import { knownModelIds, LlmProxyNode } from "../nodes/LlmProxyNode.ts";
+import { LocalInferenceNode } from "../nodes/LocalInferenceNode.ts";
+import { upstreamsFromEnvironment } from "../nodes/upstreams.ts";
+import type { Hex } from "../receipts/types.ts";
+import type { SettlementEvent, SettlementFaults } from "../settlement/BatchSettler.ts";
+import { LocalBlobStore } from "../storage/LocalBlobStore.ts";
+import { StorageNode } from "../storage/StorageNode.ts";
+import { WalrusBlobStore } from "../storage/WalrusBlobStore.ts";
+import { liarFaults } from "./liarFaults.ts";
+import { keyOf, Participant } from "./Participant.ts";
+import { protocolContracts, type ProtocolContracts } from "./ProtocolContracts.ts";
+import { publishFileModel, publishNamedModel } from "./publishModel.ts";
+import { SimulatedOperator } from "./SimulatedOperator.ts";
+import { SimulatedVerifier } from "./SimulatedVerifier.ts";
+
+export interface NetworkSettings {
+  verifiers: number;
+  seed: number;
+  /** A running chain; the embedded one when not given. */
+  rpc?: string;
+  /** Pays for everything; the first development account when not given. */
+  privateKey?: Hex;
+  logger: Logger;
+}
+
+export const LIAR_MODEL_ID = "liar/liquidation-risk-v1";
+export const CHAT_FEE_WEI = parseEther("0.01");
+export const INFERENCE_FEE_WEI = parseEther("0.004");
+const ROYALTY_BPS = 500;
+const OPERATOR_STAKE = parseEther("20000");
+const OPERATOR_PREPAID = parseEther("5000");
+const VERIFIER_STAKE = parseEther("50000");
+/** More than everybody bonds and prepays. */
+const GRANT = parseEther("100000");
+const GAS_MONEY = parseEther("0.1");
+const BATCHING = { maxReceipts: 256, maxAgeMs: 2_000 };
+/** Each lie needs a batch of its own. */
+const LIAR_BATCHING = { maxReceipts: 1, maxAgeMs: 0 };
+
+/** A settlement event of one operator. */
+export interface OperatorSettlement extends SettlementEvent {
+  operator: Hex;
+}
+
+/** Every actor of the network in this process. The phases run in the order of the methods. */
+export class SimulatedNetwork {
+  readonly #settings: NetworkSettings;
+  readonly #stops: (() => Promise<void>)[] = [];
+  readonly #participants = new Map<string, Participant>();
+  readonly settlements: OperatorSettlement[] = [];
+  readonly verifiers: SimulatedVerifier[] = [];
+  chain!: Chain;
+  contracts!: ProtocolContracts;
+  directory!: string;
+  storage!: StorageNode;
+  textOperator!: SimulatedOperator;
+  riskOperator!: SimulatedOperator;
+  liar!: SimulatedOperator;
+  facilitator!: Facilitator;
+  gateway!: Gateway;
+  /** `modelId` of each model by its name. */
+  readonly modelIds = new Map<string, Hex>();
+
+  constructor(settings: NetworkSettings) {
+    this.#settings = settings;
+  }
+
+  async startChain(): Promise<void> {
+    const { rpc, logger } = this.#settings;
+    this.directory = await mkdtemp(join(tmpdir(), "opengradient-sim-"));
+    this.#stops.push(() => rm(this.directory, { recursive: true, force: true }));
+    let url = rpc;
+    if (url === undefined) {
+      const embedded = new EmbeddedChain({ logger });
+      await embedded.start();
+      this.#stops.push(() => embedded.stop());
+      url = embedded.url;
+    }
+    this.chain = await connectChain({ url });
+    this.#stops.push(() => {
+      this.chain.close();
+      return Promise.resolve();
+    });
+  }
+
+  async deploy(): Promise<void> {
+    const deployer = this.#settings.privateKey ?? devAccounts(1)[0]!.privateKey;
+    const treasury = await this.#join("treasury", deployer);
+    const local = await readDeploymentParameters(parametersFile("localhost"));
+    const parameters = {
+      ...local,
+      chainId: Number(this.chain.chainId),
+      owner: treasury.address,
+      treasury: treasury.address,
+      // the first verifier set is everybody, and not whoever was there first
+      minimums: { ...local.minimums, seats: this.#settings.verifiers },
+    };
+    const book = await deployOpenGradient({ chain: this.chain, deployerKey: deployer, parameters });
+    this.contracts = protocolContracts(book, this.chain);
+  }
+
+  /** Gives everybody gas money and OPG, and publishes the models. */
+  async fund(): Promise<void> {
+    const names = [
+      ...["text operator", "risk operator", "liar", "model owner", "client", "consumer"],
+      ...Array.from({ length: this.#settings.verifiers }, (_, i) => `verifier ${i + 1}`),
+    ];
+    const hotKeys = ["text operator hot key", "risk operator hot key", "liar hot key", "facilitator"];
+    const treasury = this.participant("treasury");
+    const { opg } = this.contracts;
+    for (const name of [...names, ...hotKeys]) {
+      const participant = await this.#join(name, keyOf(this.#settings.seed, name));
+      // clients pay by signature: they need no gas
+      if (name !== "client")
+        await treasury.submitter.submit(Promise.resolve({ to: participant.address, value: GAS_MONEY }));
+      if (names.includes(name)) await treasury.send(opg.transfer.populateTransaction(participant.address, GRANT));
+    }
+    this.storage = new StorageNode({
+      store: new LocalBlobStore(join(this.directory, "blobs")),
+      logger: this.#settings.logger,
+    });
+    await this.storage.start();
+    this.#stops.push(() => this.storage.stop());
+  }
+
+  async publishModels(): Promise<void> {
+    const owner = this.participant("model owner");
+    const terms = { royaltyBps: ROYALTY_BPS, priceWei: INFERENCE_FEE_WEI };
+    const risk = await publishFileModel(
+      this.contracts,
+      owner,
+      this.blobs(),
+      LIQUIDATION_RISK_ID,
+      LIQUIDATION_RISK_MODEL,
+      terms,
+    );
+    this.modelIds.set(LIQUIDATION_RISK_ID, risk);
+    const copy = await publishNamedModel(this.contracts, this.participant("liar"), LIAR_MODEL_ID, INFERENCE_FEE_WEI);
+    this.modelIds.set(LIAR_MODEL_ID, copy);
+    for (const id of knownModelIds(await upstreamsFromEnvironment())) {
+      this.modelIds.set(id, await publishNamedModel(this.contracts, owner, id, CHAT_FEE_WEI));
+    }
+  }
+
+  async startVerifiers(): Promise<void> {
+    const { settlement } = this.contracts;
+    for (let i = 1; i <= this.#settings.verifiers; i++) {
+      const name = `verifier ${i}`;
+      const verifier = new SimulatedVerifier({
+        account: this.participant(name),
+        voteKey: keyOf(this.#settings.seed, `${name} vote`),
+        contracts: this.contracts,
+        chain: this.chain,
+        blobs: this.blobs(),
+        directory: await this.#folder(name),
+      });
+      await verifier.start(VERIFIER_STAKE);
+      this.#stops.push(() => verifier.stop());
+      this.verifiers.push(verifier);
+    }
+    // verifiers take it themselves too, and one of them may have been faster
+    await this.participant("treasury")
+      .send(settlement.snapshot.populateTransaction())
+      .catch((error: unknown) => {
+        if (!(error instanceof ContractRevertError && error.errorName === "SetNotUsable")) throw error;
+      });
+  }
+
+  async startOperators(): Promise<void> {
+    const upstreams = await upstreamsFromEnvironment();
+    const chatOffers = knownModelIds(upstreams).map((id) => this.#offer(id, CHAT_FEE_WEI));
+    this.textOperator = await this.#startOperator(
+      "text operator",
+      (options) => new LlmProxyNode({ ...options, upstreams, offers: chatOffers }),
+    );
+    const onnx = (id: string) => (options: InferenceNodeOptions) =>
+      new LocalInferenceNode({
+        ...options,
+        offers: [{ ...this.#offer(id, INFERENCE_FEE_WEI), source: LIQUIDATION_RISK_MODEL }],
+      });
+    this.riskOperator = await this.#startOperator("risk operator", onnx(LIQUIDATION_RISK_ID));
+    this.liar = await this.#startOperator("liar", onnx(LIAR_MODEL_ID), liarFaults());
+  }
+
+  async startGateway(): Promise<void> {
+    const { logger } = this.#settings;
+    this.facilitator = new Facilitator({
+      chain: this.chain,
+      signer: this.participant("facilitator").wallet,
+      outboxFile: join(this.directory, "payments.sqlite"),
+      logger,
+    });
+    await this.facilitator.start();
+    this.#stops.push(() => this.facilitator.stop());
+    this.gateway = new Gateway({
+      domain: this.contracts.domain,
+      asset: this.contracts.addresses.opg,
+      provider: this.chain.provider,
+      rail: this.facilitator,
+      nodes: [this.textOperator, this.riskOperator, this.liar].map(({ endpoint }) => endpoint),
+      storeFile: join(this.directory, "gateway.sqlite"),
+      logger,
+    });
+    await this.gateway.start();
+    this.#stops.push(() => this.gateway.stop());
+  }
+
+  /** @throws Error for a name nobody has. */
+  participant(name: string): Participant {
+    const participant = this.#participants.get(name);
+    if (!participant) throw new Error(`Nobody is called "${name}"`);
+    return participant;
+  }
+
+  /** Everybody, in the order of joining. */
+  get participants(): readonly Participant[] {
+    return [...this.#participants.values()];
+  }
+
+  /** What a user of a running network needs: name and URL. */
+  get urls(): [what: string, url: string][] {
+    return [
+      ["gateway", `${this.gateway.url}/v1`],
+      ["chain", this.chain.url],
+      ["storage", this.storage.url],
+    ];
+  }
+
+  /** A handle to the storage node, as any actor has it. */
+  blobs(): WalrusBlobStore {
+    return new WalrusBlobStore({ publisherUrl: this.storage.url, aggregatorUrl: this.storage.url });
+  }
+
+  /** Stops everything that was started, newest first. */
+  async stop(): Promise<void> {
+    for (const stop of this.#stops.splice(0).reverse()) await stop();
+  }
+
+  #offer(id: string, feeWei: bigint) {
+    return { id, modelId: this.modelIds.get(id)!, feeWei };
+  }
+
+  async #startOperator(
+    name: string,
+    createNode: (options: InferenceNodeOptions) => InferenceNode,
+    faults?: SettlementFaults,
+  ): Promise<SimulatedOperator> {
+    const account = this.participant(name);
+    const operator = new SimulatedOperator({
+      account,
+      hotKey: this.participant(`${name} hot key`),
+      signerKey: keyOf(this.#settings.seed, `${name} signer`),
+      contracts: this.contracts,
+      chain: this.chain,
+      blobs: this.blobs(),
+      directory: await this.#folder(name),
+      createNode,
+      bearerToken: keyOf(this.#settings.seed, `${name} token`),
+      ...(faults ? LIAR_BATCHING : BATCHING),
+      onSettlement: (event) => this.settlements.push({ ...event, operator: account.address }),
+      ...(faults && { faults }),
+    });
+    await operator.start(OPERATOR_STAKE, OPERATOR_PREPAID);
+    this.#stops.push(() => operator.stop());
+    return operator;
+  }
+
+  async #join(name: string, privateKey: Hex): Promise<Participant> {
+    const participant = new Participant(name, privateKey, this.chain, this.#settings.logger);
+    // the facilitator brings its own submitter
+    if (name !== "facilitator") {
+      await participant.submitter.start();
+      this.#stops.push(() => participant.submitter.stop());
+    }
+    this.#participants.set(name, participant);
+    return participant;
+  }
+
+  async #folder(name: string): Promise<string> {
+    const folder = join(this.directory, name.replaceAll(" ", "-"));
+    await mkdir(folder, { recursive: true });
+    return folder;
+  }
+}

@@ -1,0 +1,122 @@
+import { Listr, PRESET_TIMER } from "listr2";
+
+import { delay } from "../chain/delay.ts";
+import { auditSupply, holdings } from "./audit.ts";
+import { runEscrowFlow, type EscrowOutcome } from "./escrowFlow.ts";
+import { judge } from "./judge.ts";
+import type { SimulationReport } from "./report.ts";
+import { postedBatches, reclaimRejected } from "./settledBatches.ts";
+import { SimulatedNetwork, type NetworkSettings } from "./SimulatedNetwork.ts";
+import { createClient, sendTraffic, type Traffic } from "./traffic.ts";
+import { makeWorkload } from "./workload.ts";
+
+export interface SimulationSettings extends NetworkSettings {
+  requests: number;
+  /** Requests under way at once. */
+  concurrency: number;
+}
+
+/** A finished run whose actors are still up. */
+export interface Simulation {
+  report: SimulationReport;
+  network: SimulatedNetwork;
+  stop(): Promise<void>;
+}
+
+/** Bound on waiting for payments and batches. */
+const SETTLEMENT_TIMEOUT_MS = 120_000;
+const POLL_MS = 50;
+
+/** Runs the network from an empty chain to settled receipts, with progress on stdout, and reports. */
+export async function runSimulation(settings: SimulationSettings): Promise<Simulation> {
+  const startMs = performance.now();
+  const network = new SimulatedNetwork(settings);
+  let before = new Map<string, bigint>();
+  let traffic!: Traffic;
+  let escrow!: EscrowOutcome;
+  const tasks = new Listr(
+    [
+      { title: settings.rpc ? `Connect to ${settings.rpc}` : "Start a chain", task: () => network.startChain() },
+      { title: "Deploy the contracts", task: () => network.deploy() },
+      { title: "Fund everybody", task: () => network.fund() },
+      { title: "Publish the models", task: () => network.publishModels() },
+      {
+        title: "Count everybody's OPG",
+        task: async () => {
+          before = await holdings(network);
+        },
+      },
+      { title: `Start ${settings.verifiers} verifiers`, task: () => network.startVerifiers() },
+      { title: "Start three inference operators, one of them a liar", task: () => network.startOperators() },
+      { title: "Start facilitator and gateway", task: () => network.startGateway() },
+      {
+        title: `Send ${settings.requests} paid requests`,
+        task: async (_, task) => {
+          const work = makeWorkload(settings.requests, settings.seed);
+          traffic = await sendTraffic(createClient(network), work, settings.concurrency, (done) => {
+            // where there is no terminal, every update is a line
+            if (process.stdout.isTTY || done % Math.ceil(settings.requests / 10) === 0) {
+              task.output = `${done} of ${settings.requests}`;
+            }
+          });
+        },
+      },
+      {
+        title: "Lock two requests in escrow: one is answered, one expires and is refunded",
+        task: async () => {
+          escrow = await runEscrowFlow(network);
+        },
+      },
+      { title: "Settle payments", task: () => paymentsSettled(network) },
+      { title: "Settle receipts, catch the liar", task: () => receiptsSettled(network) },
+    ],
+    { rendererOptions: { timer: PRESET_TIMER }, fallbackRendererOptions: { timer: PRESET_TIMER } },
+  );
+  try {
+    await tasks.run();
+    const batches = await postedBatches(network);
+    await reclaimRejected(network, batches);
+    const after = await holdings(network);
+    const { invariants: supply, burnedWei } = await auditSupply(network);
+    const verdict = await judge({ network, traffic, escrow, batches });
+    const report: SimulationReport = {
+      ...verdict,
+      supplyConserved: supply.every(({ ok }) => ok),
+      invariants: [...verdict.invariants, ...supply],
+      balances: [...after].map(([who, wei]) => ({ who, before: before.get(who) ?? 0n, after: wei })),
+      burnedWei,
+      batches: batches.length,
+      durationMs: performance.now() - startMs,
+    };
+    return { report, network, stop: () => network.stop() };
+  } catch (error) {
+    await network.stop();
+    throw error;
+  }
+}
+
+/** Every payment that was deferred is on chain. */
+async function paymentsSettled(network: SimulatedNetwork): Promise<void> {
+  const client = network.participant("client").address;
+  await bounded("payments to settle", async () => (await network.facilitator.outstandingWei(client)) === 0n);
+}
+
+/** No operator has a receipt or a batch left that is on its way, and verifiers are through with what was posted. */
+async function receiptsSettled(network: SimulatedNetwork): Promise<void> {
+  const operators = [network.textOperator, network.riskOperator, network.liar];
+  const settled = Promise.all(
+    operators.map(async ({ settler }) => {
+      await settler.flush();
+      await settler.idle();
+    }),
+  ).then(() => true);
+  await bounded("receipts to settle", () => Promise.race([settled, delay(POLL_MS).then(() => false)]));
+}
+
+async function bounded(what: string, done: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + SETTLEMENT_TIMEOUT_MS;
+  while (!(await done())) {
+    if (performance.now() > end) throw new Error(`Waited ${SETTLEMENT_TIMEOUT_MS / 1_000} s for ${what}`);
+    await delay(POLL_MS);
+  }
+}

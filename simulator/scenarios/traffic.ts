@@ -1,0 +1,82 @@
+import OpenAI from "openai";
+import { parseEther } from "ethers";
+
+import { OpenGradientClient } from "../client/OpenGradientClient.ts";
+import type { VerifiedReceipt } from "../client/ReceiptBook.ts";
+import { OnChainSignerDirectory } from "../client/SignerDirectory.ts";
+import { pooled } from "./pooled.ts";
+import type { SimulatedNetwork } from "./SimulatedNetwork.ts";
+import type { WorkItem } from "./workload.ts";
+
+/** What one request came to. */
+export interface Outcome {
+  item: WorkItem;
+  /** From sending the request to the verified end of the answer, the payment's round trip included. */
+  elapsedMs: number;
+  error?: Error;
+}
+
+/** What the clients have in the end. */
+export interface Traffic {
+  outcomes: Outcome[];
+  receipts: readonly VerifiedReceipt[];
+}
+
+const MAX_PAYMENT_WEI = parseEther("0.02");
+const MAX_TOKENS = 48;
+
+/** A client of the simulation's, which pays by signature alone. */
+export function createClient(network: SimulatedNetwork): OpenGradientClient {
+  const { chain, contracts, gateway } = network;
+  return new OpenGradientClient({
+    wallet: network.participant("client").privateKey,
+    gatewayUrl: gateway.url,
+    domain: contracts.domain,
+    asset: contracts.addresses.opg,
+    maxPaymentWei: MAX_PAYMENT_WEI,
+    signers: new OnChainSignerDirectory(chain.provider, contracts.addresses.nodes),
+    settlement: { chain, blobs: network.blobs(), fromBlock: contracts.startBlock },
+  });
+}
+
+/** Sends the work: text through the stock `openai` client, tensors to the gateway's own endpoint; each paid, each answer checked. */
+export async function sendTraffic(
+  client: OpenGradientClient,
+  work: readonly WorkItem[],
+  concurrency: number,
+  onProgress: (done: number) => void,
+): Promise<Traffic> {
+  const openai = new OpenAI({ baseURL: client.baseUrl, apiKey: "none", maxRetries: 0, fetch: client.fetch });
+  let done = 0;
+  const outcomes = await pooled(work, concurrency, async (item): Promise<Outcome> => {
+    const startMs = performance.now();
+    const failure = await send(client, openai, item).then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
+    );
+    onProgress(++done);
+    return { item, elapsedMs: performance.now() - startMs, ...(failure && { error: failure }) };
+  });
+  return { outcomes, receipts: client.receipts };
+}
+
+async function send(client: OpenGradientClient, openai: OpenAI, item: WorkItem): Promise<void> {
+  if (item.kind === "inference") {
+    await client.infer(item.model, { positions: item.positions });
+    return;
+  }
+  const { model, prompt } = item;
+  if (item.kind === "completion") {
+    await openai.completions.create({ model, prompt, max_tokens: MAX_TOKENS });
+    return;
+  }
+  const request = { model, messages: [{ role: "user" as const, content: prompt }], max_tokens: MAX_TOKENS };
+  if (item.kind === "chat") {
+    await openai.chat.completions.create(request);
+    return;
+  }
+  const stream = await openai.chat.completions.create({ ...request, stream: true });
+  let chunks = 0;
+  for await (const chunk of stream) chunks += chunk.choices.length;
+  if (chunks === 0) throw new Error("The stream had no chunks");
+}

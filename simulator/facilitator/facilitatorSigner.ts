@@ -55,13 +55,17 @@ export function facilitatorSigner({ address: self, provider, send }: Facilitator
   });
 }
 
+/** The packages' ABIs are constants, and parsing one takes longer than using it. */
+const interfaces = new WeakMap<readonly unknown[], Interface>();
+
 /** By arguments too: ERC-3009's transfer has overloads that its name alone does not tell apart. */
 function lookUp(
   abi: readonly unknown[],
   name: string,
   args: readonly unknown[],
 ): { contract: Interface; fragment: FunctionFragment } {
-  const contract = new Interface(abi as InterfaceAbi);
+  const contract = interfaces.get(abi) ?? new Interface(abi as InterfaceAbi);
+  interfaces.set(abi, contract);
   const fragment = contract.getFunction(name, [...args]);
   if (fragment === null) throw new Error(`No function ${name} with ${args.length} arguments`);
   return { contract, fragment };

@@ -57,7 +57,7 @@ export class Checkout {
         : sameRequest(known, request, payload) && { ...known, body: request.raw };
     if (paid === false) throw boundElsewhere();
     this.#requireTime(paid);
-    await this.#options.gate.verify(paid.payload, paid.requirements);
+    await this.#options.gate.verify(paid.payload, paid.requirements).catch(uncheckable);
     const reserved = await this.#reserve(paid);
     // a copy of this request may have been faster
     return this.#resume(reserved, request, payload);
@@ -153,7 +153,7 @@ export class Checkout {
       balances.of(payer),
       rail.outstandingWei(payer),
       rail.defaultedWei(payer),
-    ]);
+    ]).catch(uncheckable);
     return [balance, outstanding + defaulted];
   }
 }
@@ -192,6 +192,21 @@ export const nodeDown = (): GatewayError =>
       retryAfterSeconds: 5,
     },
   );
+
+/** The facilitator or the chain is away: the payment may be good, so it is not refused. */
+function uncheckable(cause: unknown): never {
+  if (cause instanceof GatewayError) throw cause;
+  throw new GatewayError(
+    503,
+    "server_error",
+    "payment_check_unavailable",
+    "The payment cannot be checked now; try again",
+    {
+      cause,
+      retryAfterSeconds: 2,
+    },
+  );
+}
 
 const boundElsewhere = (): GatewayError =>
   refused("payment_already_used", "This payment has bought another request; sign a new one for this one");

@@ -62,6 +62,7 @@ export interface GatewayOptions {
 const DEFAULT_EXPOSURE_CAP_WEI = 10n * 10n ** 18n;
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 const PURGE_MS = 60_000;
+const IDLE_CHECK_MS = 20;
 /** After the longest inference there still has to be time to get a transaction mined. */
 const SETTLEMENT_MARGIN_SECONDS = 60;
 
@@ -148,8 +149,11 @@ export class Gateway {
   async stop(): Promise<void> {
     clearInterval(this.#purge);
     const closing = this.#app.close();
+    // connections that a client keeps open after its answer would hold the server up
+    const idle = setInterval(() => this.#app.server.closeIdleConnections(), IDLE_CHECK_MS);
     await this.#driver.stop(this.#options.drainMs ?? 10_000);
     await closing;
+    clearInterval(idle);
     await this.#collector.stop();
     this.directory.stop();
     this.store.close();

@@ -95,6 +95,26 @@ describe("Gateway recovery", () => {
     });
   });
 
+  describe("gateway is stopped", () => {
+    it("stop_duringAnInference_leavesItForTheNextRun", async () => {
+      const [before, count] = [await fixture.received(), fixture.node.inferences];
+      const storeFile = fixture.newFile();
+      const stopping = fixture.newGateway({ storeFile, drainMs: 20 });
+      await stopping.start();
+      const model = pausedModel();
+      const payment = await fixture.pay(stopping, chat("hold the line"));
+      const interrupted = post(stopping, chat("hold the line"), { payment });
+      await model.begun;
+      await stopping.stop();
+      expect((await interrupted).status).to.equal(503);
+      const next = await fixture.openGateway({ storeFile });
+      model.release();
+      expect((await post(next, chat("hold the line"), { payment })).status).to.equal(200);
+      await chargedOnce(before);
+      expect(fixture.node.inferences - count).to.equal(1);
+    });
+  });
+
   describe("gateway is killed", () => {
     let gateway: KillableGateway;
 

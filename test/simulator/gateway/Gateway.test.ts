@@ -296,6 +296,16 @@ describe("Gateway", () => {
       expect(await errorCode(response)).to.equal("invalid_exact_evm_insufficient_balance");
     });
 
+    it("post_chainAway_isAskedToTryAgain", async () => {
+      const blind = await fixture.openGateway({
+        rail: fixture.railWith({ verify: () => Promise.reject(new Error("connect ECONNREFUSED")) }),
+      });
+      const payment = await fixture.pay(blind, chat("x"));
+      const response = await post(blind, chat("x"), { payment });
+      expect(response.status).to.equal(503);
+      expect(await errorCode(response)).to.equal("payment_check_unavailable");
+    });
+
     it("post_bodyThatCannotBeHashed_isRefusedAndNotCharged", () =>
       chargingNothing(async () => {
         const body = `{"model": "${MODEL}", "messages": [{"role": "user", "content": "x"}], "model": "${MODEL}"}`;

@@ -11,11 +11,12 @@ import * as Contracts from "./index.js";
 declare module "@nomicfoundation/hardhat-ethers/types" {
   interface HardhatEthersHelpers extends HardhatEthersHelpersBase {
   getContractFactory(name: 'IInferenceEscrow', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IInferenceEscrow__factory>
-getContractFactory(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IModelRegistry__factory>
 getContractFactory(name: 'InferenceEscrow', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.InferenceEscrow__factory>
+getContractFactory(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IModelRegistry__factory>
+getContractFactory(name: 'ModelRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ModelRegistry__factory>
 getContractFactory(name: 'INodeRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.INodeRegistry__factory>
 getContractFactory(name: 'NodeRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.NodeRegistry__factory>
-getContractFactory(name: 'ModelRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ModelRegistry__factory>
+getContractFactory(name: 'FeeSchedule', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.FeeSchedule__factory>
 getContractFactory(name: 'IProofSettlement', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IProofSettlement__factory>
 getContractFactory(name: 'ProofSettlement', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ProofSettlement__factory>
 getContractFactory(name: 'SumTree', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.SumTree__factory>
@@ -23,14 +24,14 @@ getContractFactory(name: 'VerifierSets', signerOrOptions?: ethers.Signer | Facto
 getContractFactory(name: 'INodeStaking', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.INodeStaking__factory>
 getContractFactory(name: 'NodeStaking', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.NodeStaking__factory>
 getContractFactory(name: 'OPG', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.OPG__factory>
-getContractFactory(name: 'FeeSchedule', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.FeeSchedule__factory>
 
   getContractAt(name: 'IInferenceEscrow', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IInferenceEscrow>
-getContractAt(name: 'IModelRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IModelRegistry>
 getContractAt(name: 'InferenceEscrow', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.InferenceEscrow>
+getContractAt(name: 'IModelRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IModelRegistry>
+getContractAt(name: 'ModelRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ModelRegistry>
 getContractAt(name: 'INodeRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.INodeRegistry>
 getContractAt(name: 'NodeRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.NodeRegistry>
-getContractAt(name: 'ModelRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ModelRegistry>
+getContractAt(name: 'FeeSchedule', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.FeeSchedule>
 getContractAt(name: 'IProofSettlement', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IProofSettlement>
 getContractAt(name: 'ProofSettlement', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ProofSettlement>
 getContractAt(name: 'SumTree', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.SumTree>
@@ -38,14 +39,14 @@ getContractAt(name: 'VerifierSets', address: string | ethers.Addressable, signer
 getContractAt(name: 'INodeStaking', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.INodeStaking>
 getContractAt(name: 'NodeStaking', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.NodeStaking>
 getContractAt(name: 'OPG', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.OPG>
-getContractAt(name: 'FeeSchedule', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.FeeSchedule>
 
   deployContract(name: 'IInferenceEscrow', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IInferenceEscrow>
-deployContract(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>
 deployContract(name: 'InferenceEscrow', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.InferenceEscrow>
+deployContract(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>
+deployContract(name: 'ModelRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ModelRegistry>
 deployContract(name: 'INodeRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INodeRegistry>
 deployContract(name: 'NodeRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeRegistry>
-deployContract(name: 'ModelRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ModelRegistry>
+deployContract(name: 'FeeSchedule', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.FeeSchedule>
 deployContract(name: 'IProofSettlement', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IProofSettlement>
 deployContract(name: 'ProofSettlement', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ProofSettlement>
 deployContract(name: 'SumTree', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.SumTree>
@@ -53,14 +54,14 @@ deployContract(name: 'VerifierSets', signerOrOptions?: ethers.Signer | DeployCon
 deployContract(name: 'INodeStaking', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INodeStaking>
 deployContract(name: 'NodeStaking', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeStaking>
 deployContract(name: 'OPG', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.OPG>
-deployContract(name: 'FeeSchedule', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.FeeSchedule>
 
   deployContract(name: 'IInferenceEscrow', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IInferenceEscrow>
-deployContract(name: 'IModelRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>
 deployContract(name: 'InferenceEscrow', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.InferenceEscrow>
+deployContract(name: 'IModelRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>
+deployContract(name: 'ModelRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ModelRegistry>
 deployContract(name: 'INodeRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INodeRegistry>
 deployContract(name: 'NodeRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeRegistry>
-deployContract(name: 'ModelRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ModelRegistry>
+deployContract(name: 'FeeSchedule', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.FeeSchedule>
 deployContract(name: 'IProofSettlement', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IProofSettlement>
 deployContract(name: 'ProofSettlement', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ProofSettlement>
 deployContract(name: 'SumTree', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.SumTree>
@@ -68,7 +69,6 @@ deployContract(name: 'VerifierSets', args: any[], signerOrOptions?: ethers.Signe
 deployContract(name: 'INodeStaking', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INodeStaking>
 deployContract(name: 'NodeStaking', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeStaking>
 deployContract(name: 'OPG', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.OPG>
-deployContract(name: 'FeeSchedule', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.FeeSchedule>
 
     // default types
     getContractFactory(

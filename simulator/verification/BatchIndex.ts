@@ -216,11 +216,12 @@ export class BatchIndex {
     this.#run("UPDATE batch SET due_at = ? WHERE operator = ? AND blob IS NULL AND due_at > ?", nowMs, operator, nowMs);
   }
 
-  /** Numbers for reports. */
-  counts(): { posted: number; unread: number; votes: number; requests: number } {
+  /** Batches on chain, those with something left to do, those whose contents are not known; votes given; requests known. */
+  counts(): { posted: number; open: number; unread: number; votes: number; requests: number } {
     const one = (sql: string): number => this.#all(sql)[0]?.n as number;
     return {
       posted: one("SELECT count(*) AS n FROM batch WHERE sequence IS NOT NULL"),
+      open: one("SELECT count(*) AS n FROM batch WHERE sequence IS NOT NULL AND due_at IS NOT NULL"),
       unread: one("SELECT count(*) AS n FROM batch WHERE sequence IS NOT NULL AND blob IS NULL AND void = 0"),
       votes: one("SELECT count(*) AS n FROM batch WHERE signature IS NOT NULL"),
       requests: one("SELECT count(*) AS n FROM request"),

@@ -7,7 +7,6 @@ import type { TransactionSubmitter } from "../chain/TransactionSubmitter.ts";
 import type { SettlementHasher } from "../receipts/eip712.ts";
 import type { Signer } from "../receipts/secp256k1.ts";
 import type { BatchHeader, Hex } from "../receipts/types.ts";
-import { hasQuorum } from "../settlement/collectVotes.ts";
 import { BatchStatus } from "../settlement/SettlementView.ts";
 import type { BatchIndex, BatchJob, Verdict } from "./BatchIndex.ts";
 import { BlobUnavailableError, type BlobReader } from "./BlobReader.ts";
@@ -72,7 +71,7 @@ export class BatchWatch {
 
   /** Whether nothing remains to be done about any batch. */
   get isIdle(): boolean {
-    return this.#busy.size === 0 && this.#options.index.nextDueMs(-1) === undefined;
+    return this.#busy.size === 0 && this.#options.index.counts().open === 0;
   }
 
   start(): void {
@@ -238,7 +237,7 @@ export class BatchWatch {
     const [set, { window }] = await Promise.all([view.verifierSet(header.setId), view.terms(record.terms)]);
     const seat = set.signers.indexOf(voter.address);
     const hasVoted = seat >= 0 && ((record.approvals >> BigInt(seat)) & 1n) === 1n;
-    if (seat < 0 || hasVoted || hasQuorum(set, record.approvals)) return undefined;
+    if (seat < 0 || hasVoted) return undefined;
     if (now + WINDOW_MARGIN > record.postedAt + window) return undefined;
     // A vote answers for duplicates in every batch up to `seen`, so all of them must have been read.
     if (header.seen > index.searchable(header.operator)) {

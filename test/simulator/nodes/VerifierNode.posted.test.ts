@@ -212,6 +212,7 @@ describe("VerifierNode: batches on chain", () => {
     const twin = await world.build({ receipts: [receipt], header: { seen: 0 } });
     await post(world, twin, []);
     await eventually(async () => (await world.settlement.records(twin.id)).status === BigInt(BatchStatus.Attested));
+    await eventually(() => world.running.every((node) => node.counts.open === 1), "done with the twin");
 
     world.blobs.withheld.clear();
     await expectPunishedOnce(twin, ["duplicate"]);
@@ -220,6 +221,20 @@ describe("VerifierNode: batches on chain", () => {
       world.verifiers.map(({ operator }) => world.staking.activeStake(operator, Role.Verifier)),
     );
     expect(stakes, "voters could not have known").to.deep.equal(Array(4).fill(VERIFIER_STAKE));
+  });
+
+  it("that count on a search which could not be made get no vote until it can", async () => {
+    await world.startAll();
+    const hidden = await world.build();
+    world.blobs.withheld.add(hidden.header.blobId);
+    await post(world, hidden, []);
+    const right = await world.build();
+    await post(world, right, []);
+    await eventually(() => world.told("judged").filter(({ batchId }) => batchId === right.id).length === 4);
+    await world.toldBy("unreadable", 16);
+    expect(world.told("attested")).to.deep.equal([]);
+    world.blobs.withheld.clear();
+    await eventually(async () => (await world.settlement.records(right.id)).status === BigInt(BatchStatus.Attested));
   });
 
   it("are remembered across a restart, with blobs that are gone since", async () => {

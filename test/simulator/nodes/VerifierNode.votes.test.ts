@@ -10,7 +10,12 @@ import { collectVotes, packVotes } from "../../../simulator/settlement/collectVo
 import { BatchStatus, SettlementView } from "../../../simulator/settlement/SettlementView.ts";
 import { hexAddress, OPERATOR_STAKE, post, signedReceipt } from "../../support/batches.ts";
 import { DAY, increaseTime, latestTimestamp, registerNode, Role, testKey } from "../../support/protocol.ts";
-import { createVerifierWorld, type BuildOptions, type VerifierWorld } from "../verification/verifierWorld.ts";
+import {
+  createVerifierWorld,
+  eventually,
+  type BuildOptions,
+  type VerifierWorld,
+} from "../verification/verifierWorld.ts";
 
 describe("VerifierNode: votes before posting", () => {
   let world: VerifierWorld;
@@ -98,6 +103,12 @@ describe("VerifierNode: votes before posting", () => {
     expect(await refusalOf({ receipt: () => ({ servedAt }) })).to.equal("served_in_future");
   });
 
+  it("a receipt served since the last block gets a vote, though the chain stands still", async () => {
+    const servedAt = BigInt(await latestTimestamp(world));
+    const { header } = await world.build({ receipt: () => ({ servedAt }) });
+    expect((await ask(header)).status).to.equal(200);
+  });
+
   it("receipts that cannot be posted in time get none", async () => {
     const servedAt = BigInt(await latestTimestamp(world)) - BigInt(DAY) + 30n;
     expect(await refusalOf({ receipt: () => ({ servedAt }) })).to.equal("too_old");
@@ -149,6 +160,18 @@ describe("VerifierNode: votes before posting", () => {
     const receipts = [await recentReceipt(), settled];
     expect(await refusalOf({ receipts })).to.equal("duplicate");
     expect(await refusalOf({ receipts, header: { seen: 0 } })).to.equal("duplicate");
+  });
+
+  it("a request of a batch that was rejected gets a vote again", async () => {
+    const receipt = await recentReceipt();
+    const wrong = await world.build({ receipts: [receipt, await recentReceipt()], header: { count: 3 } });
+    await post(world, wrong, []);
+    await world.toldBy("provenWrong", 4);
+    const again = await world.build({ receipts: [receipt] });
+    expect((await ask(again.header)).status).to.equal(200);
+    await post(world, again);
+    await eventually(() => world.told("judged").filter(({ batchId }) => batchId === again.id).length === 4);
+    expect(world.told("judged").at(-1)!.verdict).to.equal("right");
   });
 
   it("two batches that share a request do not both get a vote while both can be posted", async () => {

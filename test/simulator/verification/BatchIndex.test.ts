@@ -101,8 +101,10 @@ describe("BatchIndex", () => {
     expect(index.due(499, 9)).to.deep.equal([]);
     expect(index.nextDueMs(0)).to.equal(500);
     expect(index.due(500, 9)[0]).to.include({ verdict: "wrong", sequence: 3 });
+    expect(index.counts()).to.include({ posted: 1, open: 1, unread: 1 });
     index.finish(index.due(500, 9)[0]!);
     expect(index.nextDueMs(-1)).to.equal(undefined);
+    expect(index.counts()).to.include({ posted: 1, open: 0, unread: 1 });
   });
 
   it("hurries only what waits to be read", () => {

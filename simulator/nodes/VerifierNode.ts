@@ -72,6 +72,8 @@ export class VerifierNode extends EventEmitter<VerifierEvents> {
   readonly #hasher: SettlementHasher;
   #parts: Parts | undefined;
   #url: string | undefined;
+  /** The follower has given up: another chain, or a reorganisation too deep. */
+  #hasLostTheChain = false;
 
   constructor(options: VerifierNodeOptions) {
     super();
@@ -100,6 +102,7 @@ export class VerifierNode extends EventEmitter<VerifierEvents> {
 
   async start(): Promise<void> {
     if (this.#parts) return;
+    this.#hasLostTheChain = false;
     const parts = (this.#parts = this.#createParts());
     await parts.follower.start();
     parts.watch.start();
@@ -194,6 +197,7 @@ export class VerifierNode extends EventEmitter<VerifierEvents> {
       fromBlock,
       logger,
       store: new SqliteFollowerStore(index.database, "batches"),
+      onFatal: () => (this.#hasLostTheChain = true),
       sources: [
         on(settlement, "BatchSubmitted", ({ args, removed }) => {
           const batchId = args.batchId as Hex;
@@ -214,7 +218,7 @@ export class VerifierNode extends EventEmitter<VerifierEvents> {
   #health(): object {
     const { index, follower } = this.#running;
     return {
-      status: "ok",
+      status: this.#hasLostTheChain ? "chain_lost" : "ok",
       voter: this.voter,
       block: follower.processedBlock,
       sequence: index.lastSequence,

@@ -182,8 +182,9 @@ export class BatchWatch {
   }
 
   /** Reads and checks a batch, and keeps what is in it. */
-  async #inspect({ batchId, header, sequence }: BatchJob): Promise<{ batch: OpenBatch | undefined; faults: Fault[] }> {
+  async #inspect(job: BatchJob): Promise<{ batch: OpenBatch | undefined; faults: Fault[] }> {
     const { index, view, hasher, reader } = this.#options;
+    const { batchId, header, sequence, verdict } = job;
     const known = index.contentsOf(batchId)?.blob;
     const blob = known ?? (await reader.read(header.blobId));
     const { batch, covered, faults } = await checkBatch(hasher, view, header, blob);
@@ -193,8 +194,8 @@ export class BatchWatch {
       this.#tellRead();
     }
     const uses = sharedRequests(index, batch);
-    // It was read late: what came after it may have been taken for right.
-    const after = known ? [] : uses.filter((use) => (use.sequence ?? 0) > sequence);
+    // When it is read late, what came after it may have been taken for right.
+    const after = verdict ? [] : uses.filter((use) => (use.sequence ?? 0) > sequence);
     for (const use of after) index.reopen(use.batchId, Date.now());
     const prior = await firstLiveUse(view, uses, sequence);
     return { batch, faults: prior ? [...faults, duplicateFault(index, hasher, batch, prior)] : faults };

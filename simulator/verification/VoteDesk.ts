@@ -8,6 +8,7 @@ import { BlobUnavailableError, type BlobReader } from "./BlobReader.ts";
 import { checkBatch } from "./checkBatch.ts";
 import { describeFault, type Fault } from "./Fault.ts";
 import { firstLiveUse, sharedRequests, type PriorUse } from "./priorUse.ts";
+import type { OpenBatch } from "./openBatch.ts";
 import type { PostedRecord, VerifierView } from "./VerifierView.ts";
 
 export interface Vote {
@@ -65,10 +66,11 @@ export interface VoteDeskOptions {
 /** Seconds a batch needs from the vote to the chain. */
 const POSTING_MARGIN = 60n;
 /** Seconds worth waiting for the clock to pass the last receipt. */
-const PATIENCE = 3n;
+const PATIENCE = 2n;
 const CLOCK_POLL_MS = 250;
-/** Requests that are looked at or wait; each costs a blob, half a second of work, and memory. */
-const MAX_WAITING = 32;
+const CLOCK_POLLS = 8;
+/** Each takes the memory of a blob and its receipts. */
+const MAX_DECIDING = 32;
 
 /**
  * Decides on votes before batches are posted. A voter answers with its stake for what it could have known, so it signs nothing that could turn
@@ -76,9 +78,9 @@ const MAX_WAITING = 32;
  */
 export class VoteDesk {
   readonly #options: VoteDeskOptions;
-  /** One decision at a time, so that no two overlook each other's requests. */
+  readonly #deciding = new Set<Promise<Vote>>();
+  /** Last steps of decisions, one at a time, so that no two overlook each other's requests. */
   #turn: Promise<unknown> = Promise.resolve();
-  #waiting = 0;
 
   constructor(options: VoteDeskOptions) {
     this.#options = options;
@@ -86,24 +88,23 @@ export class VoteDesk {
 
   /** The same header gets the same vote again. @throws VoteRefusedError */
   async vote(header: BatchHeader): Promise<Vote> {
-    if (this.#waiting >= MAX_WAITING) throw new VoteRefusedError("busy", "Too many votes are asked for at once");
-    this.#waiting++;
-    const decision = this.#turn.then(() => this.#decide(header));
-    this.#turn = decision.catch(() => undefined);
+    if (this.#deciding.size >= MAX_DECIDING) throw new VoteRefusedError("busy", "Too many votes are asked for at once");
+    const decision = this.#decide(header);
+    this.#deciding.add(decision);
     try {
       return await decision;
     } finally {
-      this.#waiting--;
+      this.#deciding.delete(decision);
     }
   }
 
   /** Resolves when nothing is being decided. */
   async idle(): Promise<void> {
-    await this.#turn;
+    await Promise.allSettled(this.#deciding);
   }
 
   async #decide(header: BatchHeader): Promise<Vote> {
-    const { index, hasher, voter } = this.#options;
+    const { index, view, hasher } = this.#options;
     const batchId = hasher.batchDigest(header);
     const seat = await this.#seatIn(header.setId);
     const given = index.voteOn(batchId);
@@ -112,24 +113,30 @@ export class VoteDesk {
     const record = await this.#requireOpen(batchId, header);
     await this.#requireSearched(header);
     const blob = await this.#read(header.blobId);
-    const report = await checkBatch(hasher, this.#options.view, header, blob);
-    const { batch, faults } = report;
+    const { batch, faults } = await checkBatch(hasher, view, header, blob);
     if (!batch || faults.length > 0) {
       throw new VoteRefusedError("faulty_batch", faults.map(describeFault).join("; "), { faults });
     }
-    const requireFresh = async () => {
-      const uses = sharedRequests(index, batch);
-      await this.#requireUnused(uses, record);
-      return uses.length;
-    };
-    // Batches may have been indexed while the chain was asked: then it is asked again.
-    let uses = -1;
-    for (let found = await requireFresh(); found !== uses; found = await requireFresh()) uses = found;
+    const signing = this.#turn.then(() => this.#sign(batch, blob, record));
+    this.#turn = signing.catch(() => undefined);
+    return { seat, signature: await signing };
+  }
 
-    const signature = voter.sign(batchId);
+  /** Signs, and stores the vote before it leaves, unless one of the requests is in another batch. */
+  async #sign(batch: OpenBatch, blob: Uint8Array, record: PostedRecord): Promise<Hex> {
+    const { index, voter } = this.#options;
+    const cleared = new Set<Hex>();
+    for (;;) {
+      // Batches may be indexed while the chain is asked about others.
+      const uses = sharedRequests(index, batch).filter(({ batchId }) => !cleared.has(batchId));
+      if (uses.length === 0) break;
+      await this.#requireUnused(uses, record);
+      for (const { batchId } of uses) cleared.add(batchId);
+    }
+    const signature = voter.sign(batch.id);
     const requestIds = batch.receipts.map(({ receipt }) => receipt.requestId);
-    index.addVote(batchId, header, signature, { blob, requestIds });
-    return { seat, signature };
+    index.addVote(batch.id, batch.header, signature, { blob, requestIds });
+    return signature;
   }
 
   async #seatIn(setId: number): Promise<number> {
@@ -170,7 +177,7 @@ export class VoteDesk {
     const { receiptDeadline } = await view.terms(terms);
     let now = await view.nextBlockTime();
     // A key revoked in the next block is not valid for that second any more, so that second has to be over.
-    while (servedTo >= now && servedTo - now < PATIENCE) {
+    for (let polls = 0; servedTo >= now && servedTo - now < PATIENCE && polls < CLOCK_POLLS; polls++) {
       await delay(CLOCK_POLL_MS);
       now = await view.nextBlockTime();
     }

@@ -217,6 +217,17 @@ describe("VerifierNode: votes before posting", () => {
     expect((await ask(header)).status).to.equal(200);
   });
 
+  it("more questions than it can hold are sent away, and the rest answered", async () => {
+    await world.stopVerifier(0);
+    await world.startVerifier(0, { blobAttempts: 2 });
+    const hidden = await world.build();
+    world.blobs.withheld.add(hidden.header.blobId);
+    const answers = await Promise.all(Array.from({ length: 40 }, () => ask(hidden.header)));
+    const codes = answers.map(({ body }) => body.code);
+    expect(new Set(codes)).to.deep.equal(new Set(["blob_unavailable", "busy"]));
+    expect((await ask((await world.build()).header)).status).to.equal(200);
+  });
+
   it("what is no header is refused without a look", async () => {
     const response = await fetch(new URL("/votes", world.running[0]!.url), {
       method: "POST",

@@ -245,6 +245,32 @@ describe("PaymentSettler", () => {
     expect(settled).to.include({ success: true, transaction: pending.transaction });
   });
 
+  it("settle_nothingSentInTime_isGivenUpAndNeverSentLater", async () => {
+    const asked = Promise.withResolvers<void>();
+    const held = Promise.withResolvers<void>();
+    const slow = (whole: LocalChain): Chain =>
+      withProvider(whole, {
+        estimateGas: async (transaction) => {
+          asked.resolve();
+          await held.promise;
+          return chain.provider.estimateGas(transaction);
+        },
+      });
+    const facilitator = await open(newFile(), { confirmationTimeoutMs: 100 }, slow);
+    running.push(facilitator);
+    const before = await received();
+    const payload = await payment();
+    const settling = facilitator.settle(payload, requirements);
+    await asked.promise;
+    expect(await settling).to.include({ success: false, errorReason: "settlement_timeout", transaction: "" });
+    held.resolve();
+    const job = (await facilitator.job(payload, requirements))!;
+    await facilitator.stop();
+    running.pop();
+    expect(await received()).to.equal(before);
+    expect(job.status).to.equal("dead");
+  });
+
   it("enqueue_sameNonceOtherTerms_isRefused", async () => {
     const facilitator = await open(newFile());
     const nonce = `0x${"cd".repeat(32)}`;

@@ -29,6 +29,7 @@ const SNAPSHOT_INTERVAL_SECONDS = 600n;
 /** Keeps the verifier set fresh, and the voter in it as long as it holds a seat with enough stake. */
 export class SnapshotKeeper {
   readonly #options: SnapshotKeeperOptions;
+  #seatsBefore = 0;
   #running: AbortController | undefined;
   #loop: Promise<void> = Promise.resolve();
 
@@ -63,7 +64,10 @@ export class SnapshotKeeper {
     const seat = seats.findIndex(({ signer, vacatedAt }) => signer === voter.address && vacatedAt === 0n);
     if (seat < 0 || !(await view.isStaked(seats[seat]!))) return;
     const setId = await this.#outdatedSet();
-    if (setId === undefined) return;
+    // The first set should not be the first comer alone: wait until nobody has come since the last look.
+    const isFillingUp = setId === 0 && seats.length !== this.#seatsBefore;
+    this.#seatsBefore = seats.length;
+    if (setId === undefined || isFillingUp) return;
     const taken = seats.flatMap(({ vacatedAt }, index) => (vacatedAt === 0n ? [index] : []));
     const occasion: Hex = keccak256(`snapshot after ${setId}`);
     await delay(turnOf(occasion, taken, seat) * staggerMs, signal);

@@ -216,7 +216,7 @@ interface RpcCall {
 }
 
 /** Puts an in-process provider behind HTTP, batches and errors with their data included. */
-async function serveJsonRpc(provider: EthereumProvider): Promise<Server> {
+export async function serveJsonRpc(provider: EthereumProvider): Promise<Server> {
   const answer = async ({ id, method, params = [] }: RpcCall) => {
     try {
       const result: unknown = await provider.request({ method, params });

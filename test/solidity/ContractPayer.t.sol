@@ -10,6 +10,7 @@ import {NodeStaking} from "../../contracts/staking/NodeStaking.sol";
 import {Role} from "../../contracts/staking/INodeStaking.sol";
 import {ContractWallet} from "./support/ContractWallet.sol";
 import {EscrowFixture} from "./support/EscrowFixture.sol";
+import {vm} from "./Vm.sol";
 
 /// @notice Contracts as payers, operators and delegators: they pay by allowance and pull what they are owed.
 contract ContractPayerTest is EscrowFixture {

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IInferenceEscrow, Request} from "../../contracts/escrow/IInferenceEscrow.sol";
 import {InferenceEscrow} from "../../contracts/escrow/InferenceEscrow.sol";
 import {EscrowFixture} from "./support/EscrowFixture.sol";
+import {bound, vm} from "./Vm.sol";
 
 /// @notice The split of a locked amount for any fees and rates.
 contract InferenceEscrowFuzzTest is EscrowFixture {

@@ -5,6 +5,7 @@ import {INodeStaking, Role} from "../../contracts/staking/INodeStaking.sol";
 import {NodeStaking} from "../../contracts/staking/NodeStaking.sol";
 import {OPG} from "../../contracts/token/OPG.sol";
 import {SolidityTest} from "./support/SolidityTest.sol";
+import {bound, vm} from "./Vm.sol";
 
 /// @notice The arithmetic of bonds for any amounts.
 contract NodeStakingFuzzTest is SolidityTest {

@@ -34,7 +34,7 @@ contract NodeStakingInvariantTest is SolidityTest {
     }
 
     function invariant_opgIsConservedToTheWei() external view {
-        uint256 owed = handler.staking().credits(handler.beneficiary());
+        uint256 owed = handler.staking().credits(handler.BENEFICIARY());
         for (uint256 o; o < 2; ++o) {
             INodeStaking.Pool memory pool = handler.poolOf(handler.operators(o));
             owed += uint256(pool.own) + pool.delegated;

@@ -10,6 +10,7 @@ import {NodeStaking} from "../../contracts/staking/NodeStaking.sol";
 import {OPG} from "../../contracts/token/OPG.sol";
 import {EscrowFixture} from "./support/EscrowFixture.sol";
 import {ReentrantToken} from "./support/ReentrantToken.sol";
+import {vm} from "./Vm.sol";
 
 /// @notice Whatever function moves tokens, none that moves tokens can be entered from within it.
 contract ReentrancyTest is EscrowFixture {

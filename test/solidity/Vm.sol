@@ -9,9 +9,16 @@ interface Vm {
 
     function expectRevert(bytes calldata data) external;
 
+    /// @dev The optimizer may read TIMESTAMP once for a whole function; a call it cannot.
+    function getBlockTimestamp() external view returns (uint256);
+
     function prank(address sender) external;
 
     function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+
+    function startPrank(address sender) external;
+
+    function stopPrank() external;
 
     function warp(uint256 timestamp) external;
 }

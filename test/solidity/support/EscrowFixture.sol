@@ -11,6 +11,7 @@ import {NodeStaking} from "../../../contracts/staking/NodeStaking.sol";
 import {Role} from "../../../contracts/staking/INodeStaking.sol";
 import {OPG} from "../../../contracts/token/OPG.sol";
 import {SolidityTest} from "./SolidityTest.sol";
+import {vm} from "../Vm.sol";
 
 /// @notice An escrow with one node and one model.
 abstract contract EscrowFixture is SolidityTest {

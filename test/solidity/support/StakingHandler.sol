@@ -4,11 +4,11 @@ pragma solidity 0.8.37;
 import {INodeStaking, Role} from "../../../contracts/staking/INodeStaking.sol";
 import {NodeStaking} from "../../../contracts/staking/NodeStaking.sol";
 import {OPG} from "../../../contracts/token/OPG.sol";
-import {SolidityTest} from "./SolidityTest.sol";
+import {bound, vm} from "../Vm.sol";
 
 /// @notice Does what operators, delegators and slashers do, in any order and with any amounts, and keeps book beside the
 /// contract: which tickets are open, what was burned, and which call reverted that never may.
-contract StakingHandler is SolidityTest {
+contract StakingHandler {
     struct Drawn {
         address operator;
         /// zero for a ticket of own stake
@@ -22,7 +22,7 @@ contract StakingHandler is SolidityTest {
 
     OPG public immutable opg;
     NodeStaking public immutable staking;
-    address public immutable beneficiary = address(0xBE);
+    address public constant BENEFICIARY = address(0xBE);
 
     address[2] public operators = [address(0xA1), address(0xA2)];
     /// the first operator also delegates to itself
@@ -115,7 +115,7 @@ contract StakingHandler is SolidityTest {
         uint256 supply = opg.totalSupply();
         // a factor rounded down loses less than 1e-18 of every unit, and there are at most `delegated * 1e18 / factor` units
         dustBound[operator] += pool.delegated / pool.factor + 1;
-        try staking.slash(targets, beneficiary, rewardBps) returns (uint256) {
+        try staking.slash(targets, BENEFICIARY, rewardBps) returns (uint256) {
             burned += supply - opg.totalSupply();
         } catch (bytes memory reason) {
             forbiddenRevert = reason;
@@ -124,8 +124,8 @@ contract StakingHandler is SolidityTest {
 
     function claim(uint256 seed) external {
         if (seed % 4 != 0) return;
-        vm.prank(beneficiary);
-        staking.claim(beneficiary);
+        vm.prank(BENEFICIARY);
+        staking.claim(BENEFICIARY);
     }
 
     function wait(uint256 time) external {
@@ -156,8 +156,8 @@ contract StakingHandler is SolidityTest {
             else staking.withdraw(drawn.operator, ROLE, drawn.number);
             ++dustBound[drawn.operator];
         }
-        vm.prank(beneficiary);
-        staking.claim(beneficiary);
+        vm.prank(BENEFICIARY);
+        staking.claim(BENEFICIARY);
     }
 
     function openCount() external view returns (uint256) {

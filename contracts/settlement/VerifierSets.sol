@@ -70,6 +70,8 @@ abstract contract VerifierSets is EIP712 {
     error InvalidVotesLength(uint256 expected, uint256 actual);
 
     constructor(INodeStaking staking_, uint256 minSeatStake_, uint256 minSeats_) {
+        // with no minimum a vacated seat would pass for one that is staked with nothing
+        require(minSeatStake_ != 0, SeatStakeTooLow(0, 1));
         (staking, minSeatStake, minSeats) = (staking_, minSeatStake_, minSeats_);
     }
 
@@ -158,7 +160,8 @@ abstract contract VerifierSets is EIP712 {
             ++staked;
             totalStake += stake;
             // `body` is length 32 | total 32 | words 32·n | operators 20·n. A pool's two sides are 88 bits each, so stakes fit 96.
-            // Storing an operator also clears 12 bytes past it: the next operator's, not written yet, or free memory.
+            // Storing an operator also clears 12 bytes past it: the next operator's, not written yet; for the last one padding, and
+            // the beginning of the first seat's copy, which was allocated next: it is done with, and an address there begins with zeros.
             assembly ("memory-safe") {
                 mstore(add(add(body, 64), shl(5, seat)), or(shl(96, mload(add(s, 64))), stake))
                 mstore(add(add(add(body, 64), shl(5, count)), mul(20, seat)), shl(96, mload(s)))

@@ -6,10 +6,10 @@ import { DAY, HOUR, opgWei, TERMS } from "../../support/protocol.ts";
 
 const MINIMUMS = { operatorStake: opgWei(1), seatStake: opgWei(2), seats: 3 };
 
-async function deploy({ opg, nodes, owner }: World, unbonding: number, terms = {}) {
+async function deploy({ opg, nodes, owner }: World, unbonding: number, terms = {}, minimums = {}) {
   const staking = await new NodeStaking__factory(owner).deploy(opg, owner, unbonding);
   const factory = new ProofSettlement__factory(owner);
-  return factory.deploy(opg, staking, nodes, owner, MINIMUMS, { ...TERMS, ...terms });
+  return factory.deploy(opg, staking, nodes, owner, { ...MINIMUMS, ...minimums }, { ...TERMS, ...terms });
 }
 
 describe("ProofSettlement.constructor", () => {
@@ -48,6 +48,14 @@ describe("ProofSettlement.constructor", () => {
       world.settlement,
       "InvalidTerms",
     );
+  });
+
+  it("constructor_seatsWithoutStake_reverts", async () => {
+    const world = await freshWorld();
+    await expect(deploy(world, 7 * DAY, {}, { seatStake: 0n }))
+      .to.be.revertedWithCustomError(world.settlement, "SeatStakeTooLow")
+      .withArgs(0n, 1n);
+    await deploy(world, 7 * DAY, {}, { seatStake: 1n, operatorStake: 0n, seats: 0n });
   });
 
   it("constructor_deployedCode_fitsTheLimit", async () => {

@@ -166,6 +166,30 @@ describe("ProofSettlement: liability", () => {
     );
   });
 
+  it("liability_voterSlashedSinceTheSnapshot_losesWhatThereIs", async () => {
+    const world = await freshWorld();
+    const { staking, settlement, verifiers, challenger, owner } = world;
+    const voter = verifiers[0]!.operator;
+    await staking.setSlasher(owner, true);
+    await staking.slash([{ operator: voter, role: Role.Verifier, amount: VERIFIER_STAKE - 7n }], owner, 0);
+    const batch = await postedBatch(world, { seats: [0, 1, 2], tamper: forged(0) });
+    expect((await settlement.records(batch.id)).status, "its weight is the snapshot's").to.equal(Status.Attested);
+    await expect(challengeReceipt(world, batch, 0))
+      .to.emit(settlement, "BatchProvenWrong")
+      .withArgs(batch.id, challenger, Fault.Receipt, true, SUBMITTER_SLASH + 2n * VOTER_SLASH + 7n);
+  });
+
+  it("liability_copiedChallenge_paysWhoeverComesFirstAndOnlyOnce", async () => {
+    const world = await freshWorld();
+    const { staking, settlement, challenger, bystanders } = world;
+    const copier = bystanders[0]!;
+    const batch = await postedBatch(world, { seats: [], tamper: forged(0) });
+    await challengeReceipt({ ...world, challenger: copier }, batch, 0);
+    await expect(challengeReceipt(world, batch, 0)).to.be.revertedWithCustomError(settlement, "WrongStatus");
+    expect(await staking.credits(challenger)).to.equal(0n);
+    expect(await staking.credits(copier)).to.equal((SUBMITTER_SLASH * BigInt(TERMS.rewardBps)) / 10_000n);
+  });
+
   it("liability_otherRolesStake_isNotTouched", async () => {
     const world = await freshWorld();
     const { staking, operator, verifiers } = world;

@@ -17,12 +17,13 @@ import { signerFromKey } from "../../../simulator/receipts/secp256k1.ts";
 import type { Hex } from "../../../simulator/receipts/types.ts";
 import { BlobNotFoundError } from "../../../simulator/storage/BlobStore.ts";
 import { hexAddress } from "../../support/batches.ts";
+import { latestTimestamp } from "../../support/protocol.ts";
 import { createSettlementWorld, eventually, type SettlementWorld } from "../settlement/settlementWorld.ts";
 
 const FEE = parseEther("0.02");
 const TOKEN = "operator-secret";
-/** The world's chain is ten minutes ahead of this machine. A little less, because receipts of its future wait for its next block. */
-let aheadSeconds = 590;
+/** The world's chain is minutes ahead of this machine. */
+let aheadSeconds = 0;
 const nowSeconds = (): number => Math.floor(Date.now() / 1000) + aheadSeconds;
 
 /** The real contracts, nodes, gateway, facilitator and settler, and the client in front of them. */
@@ -34,11 +35,15 @@ describe("OpenGradientClient", () => {
   let payer: Wallet;
   let nodesRegistry: Hex;
   let asset: Hex;
+  let ticking: NodeJS.Timeout;
   const clients: OpenGradientClient[] = [];
   const logger = pino({ level: "silent" });
 
   before(async () => {
     world = await createSettlementWorld();
+    await world.chain.provider.send("evm_mine", []);
+    // a little behind it: receipts of its future wait
+    aheadSeconds = (await latestTimestamp(world)) - Math.ceil(Date.now() / 1000) - 2;
     asset = await hexAddress(world.opg);
     nodesRegistry = await hexAddress(world.nodes);
     const { domain } = world.hasher;
@@ -82,9 +87,12 @@ describe("OpenGradientClient", () => {
     });
     await gateway.start();
     await world.settler();
+    // time on chain passes with blocks only
+    ticking = setInterval(() => void world.chain.provider.send("evm_mine", []), 500);
   });
 
   after(async () => {
+    clearInterval(ticking);
     await Promise.all(clients.map((client) => client.close()));
     await gateway.stop();
     await facilitator.stop();

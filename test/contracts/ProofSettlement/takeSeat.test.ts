@@ -1,17 +1,20 @@
 import { expect } from "chai";
 import { ethers } from "ethers";
 
-import { hexAddress, freshWorld, postedBatch, VERIFIER_STAKE } from "../../support/batches.ts";
+import { attest, hexAddress, freshWorld, postedBatch, VERIFIER_STAKE } from "../../support/batches.ts";
 import {
   DAY,
   domainOf,
+  HOUR,
   increaseTime,
   latestTimestamp,
   opgWei,
   Role,
   seatConsent,
   takeSeat,
+  TERMS,
   testKey,
+  UNBONDING_SECONDS,
 } from "../../support/protocol.ts";
 
 const COOLDOWN = 9 * DAY;
@@ -116,6 +119,35 @@ describe("ProofSettlement.takeSeat", () => {
       [last, settlement],
       [earned, -earned],
     );
+  });
+
+  it("takeSeat_latestBatchThatCanPayTheSeat_stillPaidItsLastOperator", async () => {
+    const world = await freshWorld();
+    const { settlement, staking, bystanders, verifiers, connection } = world;
+    const { time } = connection.networkHelpers;
+    // the longest window that the bonds' unbonding allows
+    const window = UNBONDING_SECONDS - DAY - HOUR;
+    await settlement.setTerms({ ...TERMS, window, accountability: window });
+    const { takenAt } = await settlement.snapshots(1);
+    const [last, next, key] = [verifiers[1]!.operator, bystanders[0]!, testKey(60)];
+    await settlement.connect(last).vacateSeat(1);
+    await time.increaseTo(takenAt + BigInt(DAY) - 5n);
+    const batch = await postedBatch(world, { seats: [] });
+    const { postedAt } = await settlement.records(batch.id);
+    await time.increaseTo(postedAt + BigInt(window) - 5n);
+    await attest(world, batch);
+    const earned = await settlement.seatCredits(1);
+    expect(earned > 0n).to.equal(true);
+
+    await staking.connect(next).stake(Role.Verifier, opgWei(1_000));
+    const consent = await seatConsent(settlement, 1, await hexAddress(next), key);
+    await expect(settlement.connect(next).takeSeat(1, key, consent)).to.be.revertedWithCustomError(
+      settlement,
+      "SeatNotFree",
+    );
+    await time.increase(2 * DAY + 2 * HOUR);
+    await settlement.connect(next).takeSeat(1, key, consent);
+    expect(await settlement.credits(last)).to.equal(earned);
   });
 
   it("takeSeat_ownVacatedSeatAgain_needsTheCooldownAndANewKey", async () => {

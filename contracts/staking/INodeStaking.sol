@@ -126,6 +126,8 @@ interface INodeStaking {
 
     /// @notice Takes up to the given amounts and never reverts for want of stake. A part is credited to the beneficiary, the
     /// rest is burned. Slashers only.
+    /// @dev It takes more in one case: where a unit would be left with less than a billionth of its first value, all delegations
+    /// are lost. So a pool whose `factor` is near 1e9 already is one that the next slash of its delegations may empty.
     /// @param rewardBps part for the beneficiary in basis points of what was taken; more than 2,000 counts as 2,000.
     /// @return taken wei of OPG in all.
     function slash(

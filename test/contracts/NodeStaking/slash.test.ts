@@ -148,6 +148,19 @@ describe("NodeStaking.slash", () => {
     expect([delegated, factor, generation]).to.deep.equal([left, 10n ** 9n, 0n]);
   });
 
+  it("slash_poolAlreadyNearABillionth_mayLoseMoreThanWasAsked", async () => {
+    const stage = state();
+    const { staking, operator, delegator } = stage;
+    await slash(stage, opgWei(500) - 600_000_000_000n);
+    expect((await staking.pools(operator, Role.Inference)).factor).to.equal(1_500_000_000n);
+    await staking.connect(delegator).delegate(operator, Role.Inference, opgWei(100), 0);
+    await slash(stage, opgWei(20));
+    expect(await staking.activeStake(operator, Role.Inference)).to.equal(opgWei(80) + 600_000_000_000n);
+    await expect(slash(stage, opgWei(20)))
+      .to.emit(staking, "Slashed")
+      .withArgs(operator, Role.Inference, 0n, opgWei(80) + 600_000_000_000n);
+  });
+
   it("slash_leavingStake_isSlashedLikeAnyOther", async () => {
     const stage = state();
     const { connection, staking, opg, operator, delegator } = stage;

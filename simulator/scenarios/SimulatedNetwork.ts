@@ -209,17 +209,17 @@ export class SimulatedNetwork {
     });
     await this.facilitator.start();
     this.#stops.push(() => this.facilitator.stop());
-    this.gateway = new Gateway({
-      domain: this.contracts.domain,
-      asset: this.contracts.addresses.opg,
-      provider: this.chain.provider,
-      rail: this.facilitator,
-      nodes: [this.textOperator, this.riskOperator, this.liar].map(({ endpoint }) => endpoint),
-      storeFile: join(this.directory, "gateway.sqlite"),
-      logger,
-    });
+    this.gateway = this.#createGateway();
     await this.gateway.start();
     this.#stops.push(() => this.gateway.stop());
+  }
+
+  /** Ends the gateway and starts another one over the same file, at the same address. */
+  async restartGateway(): Promise<void> {
+    const port = Number(new URL(this.gateway.url).port);
+    await this.gateway.stop();
+    this.gateway = this.#createGateway(port);
+    await this.gateway.start();
   }
 
   /** @throws Error for a name nobody has. */
@@ -251,6 +251,19 @@ export class SimulatedNetwork {
   /** Stops everything that was started, newest first. */
   async stop(): Promise<void> {
     for (const stop of this.#stops.splice(0).reverse()) await stop();
+  }
+
+  #createGateway(port = 0): Gateway {
+    return new Gateway({
+      domain: this.contracts.domain,
+      asset: this.contracts.addresses.opg,
+      provider: this.chain.provider,
+      rail: this.facilitator,
+      nodes: [this.textOperator, this.riskOperator, this.liar].map(({ endpoint }) => endpoint),
+      storeFile: join(this.directory, "gateway.sqlite"),
+      port,
+      logger: this.#settings.logger,
+    });
   }
 
   #offer(id: string, feeWei: bigint) {

@@ -3,7 +3,7 @@ import { Listr, PRESET_TIMER } from "listr2";
 import { delay } from "../chain/delay.ts";
 import { auditSupply, holdings } from "./audit.ts";
 import { runEscrowFlow, type EscrowOutcome } from "./escrowFlow.ts";
-import { judge } from "./judge.ts";
+import { judge, type Evidence } from "./judge.ts";
 import type { SimulationReport } from "./report.ts";
 import { postedBatches, reclaimRejected } from "./settledBatches.ts";
 import { SimulatedNetwork, type NetworkSettings } from "./SimulatedNetwork.ts";
@@ -14,11 +14,15 @@ export interface SimulationSettings extends NetworkSettings {
   requests: number;
   /** Requests under way at once. */
   concurrency: number;
+  /** How progress is shown; default: as fits stdout. */
+  renderer?: "default" | "silent";
 }
 
 /** A finished run whose actors are still up. */
 export interface Simulation {
   report: SimulationReport;
+  /** What the report's invariants were judged by. */
+  evidence: Evidence;
   network: SimulatedNetwork;
   stop(): Promise<void>;
 }
@@ -70,7 +74,11 @@ export async function runSimulation(settings: SimulationSettings): Promise<Simul
       { title: "Settle payments", task: () => paymentsSettled(network) },
       { title: "Settle receipts, catch the liar", task: () => receiptsSettled(network) },
     ],
-    { rendererOptions: { timer: PRESET_TIMER }, fallbackRendererOptions: { timer: PRESET_TIMER } },
+    {
+      renderer: settings.renderer ?? "default",
+      rendererOptions: { timer: PRESET_TIMER },
+      fallbackRendererOptions: { timer: PRESET_TIMER },
+    },
   );
   try {
     await tasks.run();
@@ -78,7 +86,8 @@ export async function runSimulation(settings: SimulationSettings): Promise<Simul
     await reclaimRejected(network, batches);
     const after = await holdings(network);
     const { invariants: supply, burnedWei } = await auditSupply(network);
-    const verdict = await judge({ network, traffic, escrow, batches });
+    const evidence = { network, traffic, escrow, batches };
+    const verdict = await judge(evidence);
     const report: SimulationReport = {
       ...verdict,
       supplyConserved: supply.every(({ ok }) => ok),
@@ -88,7 +97,7 @@ export async function runSimulation(settings: SimulationSettings): Promise<Simul
       batches: batches.length,
       durationMs: performance.now() - startMs,
     };
-    return { report, network, stop: () => network.stop() };
+    return { report, evidence, network, stop: () => network.stop() };
   } catch (error) {
     await network.stop();
     throw error;
@@ -96,13 +105,13 @@ export async function runSimulation(settings: SimulationSettings): Promise<Simul
 }
 
 /** Every payment that was deferred is on chain. */
-async function paymentsSettled(network: SimulatedNetwork): Promise<void> {
+export async function paymentsSettled(network: SimulatedNetwork): Promise<void> {
   const client = network.participant("client").address;
   await bounded("payments to settle", async () => (await network.facilitator.outstandingWei(client)) === 0n);
 }
 
 /** No operator has a receipt or a batch left that is on its way, and verifiers are through with what was posted. */
-async function receiptsSettled(network: SimulatedNetwork): Promise<void> {
+export async function receiptsSettled(network: SimulatedNetwork): Promise<void> {
   const operators = [network.textOperator, network.riskOperator, network.liar];
   const settled = Promise.all(
     operators.map(async ({ settler }) => {

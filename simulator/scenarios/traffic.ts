@@ -25,8 +25,11 @@ export interface Traffic {
 const MAX_PAYMENT_WEI = parseEther("0.02");
 const MAX_TOKENS = 48;
 
-/** A client of the simulation's, which pays by signature alone. */
-export function createClient(network: SimulatedNetwork): OpenGradientClient {
+/**
+ * A client of the simulation's, which pays by signature alone.
+ * @param send instead of the global fetch.
+ */
+export function createClient(network: SimulatedNetwork, send: typeof fetch = fetch): OpenGradientClient {
   const { chain, contracts, gateway } = network;
   return new OpenGradientClient({
     wallet: network.participant("client").privateKey,
@@ -34,6 +37,7 @@ export function createClient(network: SimulatedNetwork): OpenGradientClient {
     domain: contracts.domain,
     asset: contracts.addresses.opg,
     maxPaymentWei: MAX_PAYMENT_WEI,
+    fetch: send,
     signers: new OnChainSignerDirectory(chain.provider, contracts.addresses.nodes),
     settlement: { chain, blobs: network.blobs(), fromBlock: contracts.startBlock },
   });

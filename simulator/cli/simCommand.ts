@@ -45,7 +45,7 @@ export function simCommand(): Command {
       if (json) writeFileSync(json, `${JSON.stringify(summaryOf(simulation.report), null, 2)}\n`);
       if (simulation.report.invariants.some(({ ok }) => !ok)) process.exitCode = 1;
       if (options.keepAlive) {
-        console.log(simulation.network.urls.map(([what, url]) => `${what.padEnd(12)} ${url}`).join("\n"));
+        console.log(simulation.network.handles.map(([name, value]) => `${name.padEnd(12)} ${value}`).join("\n"));
         console.log("Press Ctrl-C to end.");
         await new Promise((resolve) => process.once("SIGINT", resolve));
       }

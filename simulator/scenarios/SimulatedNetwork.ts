@@ -234,12 +234,17 @@ export class SimulatedNetwork {
     return [...this.#participants.values()];
   }
 
-  /** What a user of a running network needs: name and URL. */
-  get urls(): [what: string, url: string][] {
+  /** What a user of a running network needs, name and value; the key holds OPG of this chain and nothing else. */
+  get handles(): [name: string, value: string][] {
+    const { addresses, startBlock } = this.contracts;
     return [
       ["gateway", `${this.gateway.url}/v1`],
       ["chain", this.chain.url],
       ["storage", this.storage.url],
+      ["client key", this.participant("client").privateKey],
+      ["model ids", [...this.modelIds.keys()].filter((id) => id !== LIAR_MODEL_ID).join(", ")],
+      ["start block", String(startBlock)],
+      ...Object.entries(addresses),
     ];
   }
 

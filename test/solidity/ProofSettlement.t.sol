@@ -1,59 +1,19 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Role} from "../../contracts/staking/INodeStaking.sol";
-import {Terms} from "../../contracts/settlement/FeeSchedule.sol";
 import {Batch, IProofSettlement, Leaf} from "../../contracts/settlement/IProofSettlement.sol";
-import {NodeRegistry} from "../../contracts/nodes/NodeRegistry.sol";
-import {NodeStaking} from "../../contracts/staking/NodeStaking.sol";
-import {OPG} from "../../contracts/token/OPG.sol";
-import {ProofSettlement} from "../../contracts/settlement/ProofSettlement.sol";
-import {CompactSignature, Receipt, ReceiptLib} from "../../contracts/settlement/ReceiptLib.sol";
 import {SumTree} from "../../contracts/settlement/SumTree.sol";
-import {bound, vm} from "./Vm.sol";
+import {SettlementFixture} from "./support/SettlementFixture.sol";
+import {bound} from "./Vm.sol";
 
-/// @notice What must hold for any stakes, votes, fees and challenges. The test contract is owner, operator and submitter.
-contract ProofSettlementTest {
-    uint256 private constant SEATS = 6;
+/// @notice What must hold for any stakes, votes, fees and challenges.
+contract ProofSettlementTest is SettlementFixture {
     uint256 private constant RECEIPTS = 7;
-    uint256 private constant NODE_KEY = 0xA11CE;
     uint256 private constant GWEI = 1e9;
-    uint256 private constant START = 1_800_000_000;
 
-    OPG private opg;
-    NodeStaking private staking;
-    NodeRegistry private registry;
-    ProofSettlement private settlement;
-
-    Receipt[] private receipts;
-    CompactSignature[] private signatures;
     bytes32[][] private hashes;
     uint128[][] private totals;
     Batch private honest;
-
-    function setUp() public {
-        vm.warp(START);
-        opg = new OPG(address(this));
-        staking = new NodeStaking(opg, address(this), 7 days);
-        registry = new NodeRegistry(staking, address(this));
-        settlement = new ProofSettlement(
-            opg,
-            staking,
-            registry,
-            address(this),
-            ProofSettlement.Minimums(1_000e18, 1_000e18, 1),
-            Terms(100, 150, 2_000, 2_000, 1_000, 4 hours, 2 days, 1 days, 500, 1_000)
-        );
-        staking.setSlasher(address(settlement), true);
-        opg.approve(address(staking), type(uint256).max);
-        opg.approve(address(settlement), type(uint256).max);
-        staking.stake(Role.Inference, 10_000e18);
-        bytes32 nodeId = registry.register(Role.Inference, address(this), "http://127.0.0.1");
-        registry.addSigner(nodeId, vm.addr(NODE_KEY), type(uint40).max, _signerConsent(nodeId));
-        settlement.setSubmitter(address(this));
-        settlement.deposit(address(this), 200_000_000e18);
-        vm.warp(START + 1 hours);
-    }
 
     /// A quorum is 2/3 of the stake, whoever holds it; voters share their part by stake; every wei is somebody's.
     function testFuzz_submitBatch_anyStakesAndVotes_followTheStake(
@@ -75,19 +35,19 @@ contract ProofSettlementTest {
         }
         (, , , , IProofSettlement.Status status, ) = settlement.records(batchId);
         bool quorum = approving * 3 >= all * 2;
-        require(status == (quorum ? IProofSettlement.Status.Attested : IProofSettlement.Status.Pending), "quorum");
+        requireTrue("quorum", status == (quorum ? IProofSettlement.Status.Attested : IProofSettlement.Status.Pending));
 
         uint256 pot = (uint256(fee) * 150) / 10_000;
         uint256 paid;
         for (uint256 i; i < SEATS; ++i) {
             bool earns = quorum && (votes >> i) & 1 == 1;
             uint256 share = earns ? (pot * stakes[i]) / approving / GWEI : 0;
-            require(settlement.seatCredits(i) == share * GWEI, "share");
+            requireEqual("share", settlement.seatCredits(i), share * GWEI);
             paid += share * GWEI;
         }
         (uint96 protocolCredit, , , , ) = settlement.state();
         uint256 due = pot + (uint256(fee) * 100) / 10_000;
-        require(protocolCredit == (quorum ? due - paid : 0), "dust");
+        requireEqual("protocol", protocolCredit, quorum ? due - paid : 0);
         (, uint96 balance) = settlement.accounts(address(this));
         uint256 locked = quorum ? 0 : due + 500e18;
         require(
@@ -146,7 +106,7 @@ contract ProofSettlementTest {
             call = abi.encodeCall(settlement.challengeHeaderTotal, (honest, node, total, path, right));
         }
         (bool proven, ) = address(settlement).call(call);
-        require(!proven, "an honest batch was proven wrong");
+        requireTrue("an honest batch stands", !proven);
     }
 
     /// Any change to any receipt of an honest batch takes it out of the batch.
@@ -159,36 +119,17 @@ contract ProofSettlementTest {
             (honest, Leaf(receipts[index], signatures[index], path, right))
         );
         (bool ok, bytes memory answer) = address(settlement).staticcall(call);
-        require(ok && abi.decode(answer, (bool)), "an honest receipt");
+        requireTrue("an honest receipt is attested", ok && abi.decode(answer, (bool)));
         // selector 4 | header 10 words | offset of the leaf 1 | leaf: receipt 8 words, signature 2, …
         uint256 position = 4 + 32 * (10 + 1 + (word % 10)) + ((bit >> 3) % 32);
         call[position] = call[position] ^ bytes1(uint8(1 << (bit & 7)));
         (ok, answer) = address(settlement).staticcall(call);
-        require(!ok || !abi.decode(answer, (bool)), "a changed receipt");
-    }
-
-    function _seat(uint88[SEATS] memory stakes) private {
-        for (uint256 i; i < SEATS; ++i) {
-            stakes[i] = uint88(bound(stakes[i], 1_000e18, 100_000_000e18));
-            address operator = vm.addr(1_000 + i);
-            opg.transfer(operator, stakes[i]);
-            vm.prank(operator);
-            opg.approve(address(staking), type(uint256).max);
-            vm.prank(operator);
-            staking.stake(Role.Verifier, stakes[i]);
-            bytes32 consent = keccak256(
-                abi.encode(keccak256("SeatConsent(uint256 seat,address operator)"), i, operator)
-            );
-            bytes memory signature = _sign65(2_000 + i, ReceiptLib.digest(settlement.domainSeparator(), consent));
-            vm.prank(operator);
-            settlement.takeSeat(i, vm.addr(2_000 + i), signature);
-        }
-        settlement.snapshot();
+        requireTrue("a changed receipt is not", !ok || !abi.decode(answer, (bool)));
     }
 
     function _postOne(uint96 fee, uint256 votes) private returns (Batch memory batch) {
         _receipt(0, fee);
-        batch = _header(_leafOf(0), fee, 1);
+        batch = _header(_leafOf(0), fee, 1, keccak256(""));
         settlement.submitBatch(batch, new uint256[](0), votes, _votes(settlement.batchIdOf(batch), votes));
     }
 
@@ -201,26 +142,9 @@ contract ProofSettlementTest {
             _receipt(i, fee);
         }
         _grow();
-        honest = _header(hashes[hashes.length - 1][0], fees, uint32(RECEIPTS));
+        honest = _header(hashes[hashes.length - 1][0], fees, uint32(RECEIPTS), keccak256(""));
         uint256 all = (1 << SEATS) - 1;
         settlement.submitBatch(honest, new uint256[](0), all, _votes(settlement.batchIdOf(honest), all));
-    }
-
-    function _header(bytes32 root, uint96 fees, uint32 count) private view returns (Batch memory) {
-        uint64 time = uint64(block.timestamp - 60);
-        return Batch(root, keccak256("blob"), address(this), count, 1, fees, time, time, 0, keccak256(""));
-    }
-
-    function _receipt(uint256 i, uint96 fee) private {
-        bytes32 word = keccak256(abi.encode("receipt", i));
-        receipts.push(Receipt(word, word, 0, word, word, address(this), fee, uint64(block.timestamp - 60)));
-        bytes32 digest = ReceiptLib.digest(settlement.domainSeparator(), ReceiptLib.hash(receipts[i]));
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(NODE_KEY, digest);
-        signatures.push(CompactSignature(r, _compact(v, s)));
-    }
-
-    function _leafOf(uint256 i) private view returns (bytes32) {
-        return SumTree.leaf(ReceiptLib.hash(receipts[i]), signatures[i].r, signatures[i].vs);
     }
 
     function _grow() private {
@@ -273,37 +197,5 @@ contract ProofSettlementTest {
             mstore(path, sub(mload(path), 48))
         }
         return path;
-    }
-
-    function _votes(bytes32 digest, uint256 votes) private pure returns (bytes memory packed) {
-        for (uint256 i; i < SEATS; ++i) {
-            if ((votes >> i) & 1 == 0) continue;
-            (uint8 v, bytes32 r, bytes32 s) = vm.sign(2_000 + i, digest);
-            packed = bytes.concat(packed, r, _compact(v, s));
-        }
-    }
-
-    function _signerConsent(bytes32 nodeId) private view returns (bytes memory) {
-        bytes32 typehash = keccak256("SignerConsent(bytes32 nodeId,address operator,uint40 validUntil)");
-        bytes32 consent = keccak256(abi.encode(typehash, nodeId, address(this), type(uint40).max));
-        bytes32 domain = keccak256(
-            abi.encode(
-                keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
-                keccak256("OpenGradient"),
-                keccak256("1"),
-                block.chainid,
-                address(registry)
-            )
-        );
-        return _sign65(NODE_KEY, ReceiptLib.digest(domain, consent));
-    }
-
-    function _sign65(uint256 key, bytes32 digest) private pure returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
-        return abi.encodePacked(r, s, v);
-    }
-
-    function _compact(uint8 v, bytes32 s) private pure returns (bytes32) {
-        return s | bytes32(uint256(v - 27) << 255);
     }
 }

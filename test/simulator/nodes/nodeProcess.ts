@@ -8,19 +8,24 @@ import { signerFromKey } from "../../../simulator/receipts/secp256k1.ts";
 import type { Hex } from "../../../simulator/receipts/types.ts";
 import { FEE, MODEL_ID, nodeOptions } from "./nodeFixture.ts";
 
-const [database = "", key = "", upstreamUrl] = process.argv.slice(2);
-const options = nodeOptions({ store: new ReceiptStore(database), signer: signerFromKey(key as Hex) });
-const terms = { modelId: MODEL_ID, feeWei: FEE };
-const node =
-  upstreamUrl === undefined
-    ? new LocalInferenceNode({
-        ...options,
-        offers: [{ id: LIQUIDATION_RISK_ID, source: LIQUIDATION_RISK_MODEL, ...terms }],
-      })
-    : new LlmProxyNode({
-        ...options,
-        upstreams: [{ ...(await compatibleUpstream(upstreamUrl)), complete: false }],
-        offers: [{ id: "compatible/sleeper", ...terms }],
-      });
-await node.start();
-process.send?.({ url: node.url });
+async function main(): Promise<void> {
+  const [database = "", key = "", upstreamUrl] = process.argv.slice(2);
+  const options = nodeOptions({ store: new ReceiptStore(database), signer: signerFromKey(key as Hex) });
+  const terms = { modelId: MODEL_ID, feeWei: FEE };
+  const node =
+    upstreamUrl === undefined
+      ? new LocalInferenceNode({
+          ...options,
+          offers: [{ id: LIQUIDATION_RISK_ID, source: LIQUIDATION_RISK_MODEL, ...terms }],
+        })
+      : new LlmProxyNode({
+          ...options,
+          upstreams: [{ ...(await compatibleUpstream(upstreamUrl)), complete: false }],
+          offers: [{ id: "compatible/sleeper", ...terms }],
+        });
+  await node.start();
+  process.send?.({ url: node.url });
+}
+
+// test runners load every file below test/; only a forked process has a parent to send to
+if (process.send) await main();

@@ -19,24 +19,29 @@ export interface VerifierProcessOptions {
   staggerMs: number;
 }
 
-const options = JSON.parse(process.argv[2] ?? "") as VerifierProcessOptions;
-const logger = pino({ level: "silent" });
-const chain = await connectChain({ url: options.rpcUrl });
-const submitter = new TransactionSubmitter({ chain, signer: new Wallet(options.payerKey), logger });
-await submitter.start();
-const node = new VerifierNode({
-  chain,
-  contracts: options.contracts,
-  fromBlock: 0,
-  voter: signerFromKey(options.voteKey),
-  submitter,
-  blobs: new LocalBlobStore(options.blobDirectory),
-  databaseFile: options.databaseFile,
-  logger,
-  staggerMs: options.staggerMs,
-  snapshotIntervalMs: 0,
-});
-node.on("judged", ({ verdict }) => process.send?.({ judged: verdict }));
-node.on("challenged", ({ transactionHash }) => process.send?.({ challenged: transactionHash }));
-await node.start();
-process.send?.({ url: node.url });
+async function main(): Promise<void> {
+  const options = JSON.parse(process.argv[2] ?? "") as VerifierProcessOptions;
+  const logger = pino({ level: "silent" });
+  const chain = await connectChain({ url: options.rpcUrl });
+  const submitter = new TransactionSubmitter({ chain, signer: new Wallet(options.payerKey), logger });
+  await submitter.start();
+  const node = new VerifierNode({
+    chain,
+    contracts: options.contracts,
+    fromBlock: 0,
+    voter: signerFromKey(options.voteKey),
+    submitter,
+    blobs: new LocalBlobStore(options.blobDirectory),
+    databaseFile: options.databaseFile,
+    logger,
+    staggerMs: options.staggerMs,
+    snapshotIntervalMs: 0,
+  });
+  node.on("judged", ({ verdict }) => process.send?.({ judged: verdict }));
+  node.on("challenged", ({ transactionHash }) => process.send?.({ challenged: transactionHash }));
+  await node.start();
+  process.send?.({ url: node.url });
+}
+
+// test runners load every file below test/; only a forked process has a parent to send to
+if (process.send) await main();

@@ -166,6 +166,26 @@ describe("ProofSettlement: liability", () => {
     );
   });
 
+  it("liability_votersOfUnequalStake_loseTheSamePart", async () => {
+    const world = await freshWorld();
+    const { settlement, staking, verifiers, bystanders } = world;
+    const key = testKey(60);
+    await staking.connect(verifiers[1]!.operator).stake(Role.Verifier, opgWei(50_000));
+    await staking.connect(verifiers[3]!.operator).unstake(Role.Verifier, opgWei(90_000));
+    await takeSeat(world, bystanders[0]!, key, opgWei(7_000));
+    await increaseTime(world, 600);
+    await settlement.snapshot();
+    const five = { ...world, setId: 2, verifiers: [...verifiers, { operator: bystanders[0]!, key }] };
+    const batch = await postedBatch(five, { tamper: forged(0) });
+    const before = [100_000, 150_000, 100_000, 100_000, 7_000];
+    const slashed = [10_000, 15_000, 10_000, 1_000, 700];
+    await challengeReceipt(world, batch, 0);
+    for (const [seat, { operator }] of five.verifiers.entries()) {
+      const { own } = await staking.pools(operator, Role.Verifier);
+      expect(own, `seat ${seat}`).to.equal(opgWei(before[seat]! - slashed[seat]!));
+    }
+  });
+
   it("liability_voterSlashedSinceTheSnapshot_losesWhatThereIs", async () => {
     const world = await freshWorld();
     const { staking, settlement, verifiers, challenger, owner } = world;

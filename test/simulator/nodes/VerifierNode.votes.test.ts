@@ -99,9 +99,11 @@ describe("VerifierNode: votes before posting", () => {
   });
 
   it("a receipt dated where a key may still be revoked gets none", async () => {
-    // the next block follows the machine's clock, which may be well past the last block's
-    const now = Math.max(await latestTimestamp(world), Math.floor(Date.now() / 1_000));
-    const servedAt = BigInt(now) + 100n;
+    // the next block's time: that of the last may be long past, and this machine's is not the chain's once a test has moved it
+    const pending = (await world.connection.ethers.provider.send("eth_getBlockByNumber", ["pending", false])) as {
+      timestamp: string;
+    };
+    const servedAt = BigInt(pending.timestamp) + 100n;
     expect(await refusalOf({ receipt: () => ({ servedAt }) })).to.equal("served_in_future");
   });
 

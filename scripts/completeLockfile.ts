@@ -6,9 +6,20 @@
 //    `npm ci` then calls the lock file out of sync. An entry without an integrity hash is enough: only its own platform fetches it.
 import { readFileSync, writeFileSync } from "node:fs";
 
+interface LockedPackage {
+  version?: string;
+  optional?: boolean;
+  dev?: boolean;
+  engines?: Record<string, string>;
+  os?: string[];
+  cpu?: string[];
+  libc?: string[];
+  optionalDependencies?: Record<string, string>;
+}
+
 const file = new URL("../package-lock.json", import.meta.url);
-const lock = JSON.parse(readFileSync(file, "utf8"));
-const namedIn = (name, values) => values.filter((value) => name.split("-").includes(value));
+const lock = JSON.parse(readFileSync(file, "utf8")) as { packages: Record<string, LockedPackage> };
+const namedIn = (name: string, values: string[]) => values.filter((value) => name.split("-").includes(value));
 
 for (const entry of Object.values(lock.packages)) {
   if (entry.optional) delete entry.engines;
@@ -27,6 +38,5 @@ for (const entry of Object.values(lock.packages)) {
     console.log(`added ${name}@${version}`);
   }
 }
-const sorted = Object.entries(lock.packages).sort(([a], [b]) => a.localeCompare(b, "en"));
-lock.packages = Object.fromEntries(sorted);
+lock.packages = Object.fromEntries(Object.entries(lock.packages).sort(([a], [b]) => a.localeCompare(b, "en")));
 writeFileSync(file, `${JSON.stringify(lock, null, 2)}\n`);

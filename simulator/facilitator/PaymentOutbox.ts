@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Hex } from "../receipts/types.ts";
-import { openDatabase } from "./openDatabase.ts";
+import { openDatabase } from "../persistence/openDatabase.ts";
 import { parsePayment, paymentKeyText, type Payment, type PaymentKey } from "./payment.ts";
 import { PaymentError } from "./PaymentError.ts";
 

@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { PaymentPayload, PaymentRequirements } from "@x402/core/types";
-import { openDatabase } from "../facilitator/openDatabase.ts";
+import { openDatabase } from "../persistence/openDatabase.ts";
 import type { RequestKind } from "../receipts/hashes.ts";
 import type { Hex } from "../receipts/types.ts";
 

@@ -3,7 +3,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { z } from "zod";
 
 import { type FollowerStore, SqliteFollowerStore } from "../chain/FollowerStore.ts";
-import { openDatabase } from "../facilitator/openDatabase.ts";
+import { openDatabase } from "../persistence/openDatabase.ts";
 import { type Hex, type SignedReceipt, signedReceiptSchema, signedReceiptToJson } from "../receipts/types.ts";
 import { type EscrowRequest, escrowRequestSchema, escrowRequestToJson } from "./escrowRequest.ts";
 

@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 
-import { openDatabase } from "../facilitator/openDatabase.ts";
+import { openDatabase } from "../persistence/openDatabase.ts";
 import type { RequestKind } from "../receipts/hashes.ts";
 import { type Hex, type SignedReceipt, signedReceiptSchema, signedReceiptToJson } from "../receipts/types.ts";
 import type { ReceiptSource, StoredReceipt } from "../settlement/ReceiptSource.ts";

@@ -1,5 +1,6 @@
-import { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 
+import { openDatabase } from "../persistence/openDatabase.ts";
 import {
   batchHeaderSchema,
   batchHeaderToJson,
@@ -75,9 +76,7 @@ export class BatchStore {
 
   /** @param file created when it does not exist; one settler at a time. */
   constructor(file: string) {
-    this.#database = new DatabaseSync(file);
-    this.#database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;");
-    this.#database.exec(SCHEMA);
+    this.#database = openDatabase(file, SCHEMA);
   }
 
   /** Stores a batch and takes its receipts, all or nothing. @throws when one of them is in a batch already. */

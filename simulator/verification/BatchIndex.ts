@@ -1,6 +1,7 @@
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { gunzipSync, gzipSync } from "node:zlib";
 
+import { openDatabase } from "../persistence/openDatabase.ts";
 import { fromHex } from "../receipts/bytes.ts";
 import { batchHeaderSchema, batchHeaderToJson, type BatchHeader, type Hex } from "../receipts/types.ts";
 
@@ -86,9 +87,7 @@ export class BatchIndex {
 
   /** @param file created when it does not exist; one verifier at a time. */
   constructor(file: string) {
-    this.database = new DatabaseSync(file);
-    this.database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;");
-    this.database.exec(SCHEMA);
+    this.database = openDatabase(file, SCHEMA);
   }
 
   close(): void {

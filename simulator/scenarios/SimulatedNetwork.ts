@@ -12,6 +12,7 @@ import { deployOpenGradient } from "../chain/deployOpenGradient.ts";
 import { devAccounts } from "../chain/devAccounts.ts";
 import { EmbeddedChain } from "../chain/EmbeddedChain.ts";
 import { Facilitator } from "../facilitator/Facilitator.ts";
+import { FacilitatorServer } from "../facilitator/FacilitatorServer.ts";
 import { Gateway } from "../gateway/Gateway.ts";
 import { LIQUIDATION_RISK_ID, LIQUIDATION_RISK_MODEL } from "../models/liquidationRisk.ts";
 import type { InferenceNode, InferenceNodeOptions } from "../nodes/InferenceNode.ts";
@@ -74,6 +75,8 @@ export class SimulatedNetwork {
   riskOperator!: SimulatedOperator;
   liar!: SimulatedOperator;
   facilitator!: Facilitator;
+  /** The same over x402's HTTP API, for others; the gateway has it in process. */
+  facilitatorServer!: FacilitatorServer;
   gateway!: Gateway;
   /** `modelId` of each model by its name. */
   readonly modelIds = new Map<string, Hex>();
@@ -209,6 +212,9 @@ export class SimulatedNetwork {
     });
     await this.facilitator.start();
     this.#stops.push(() => this.facilitator.stop());
+    this.facilitatorServer = new FacilitatorServer({ facilitator: this.facilitator, logger });
+    await this.facilitatorServer.start();
+    this.#stops.push(() => this.facilitatorServer.stop());
     this.gateway = this.#createGateway();
     await this.gateway.start();
     this.#stops.push(() => this.gateway.stop());
@@ -239,6 +245,7 @@ export class SimulatedNetwork {
     const { addresses, startBlock } = this.contracts;
     return [
       ["gateway", `${this.gateway.url}/v1`],
+      ["facilitator", this.facilitatorServer.url],
       ["chain", this.chain.url],
       ["storage", this.storage.url],
       ["client key", this.participant("client").privateKey],

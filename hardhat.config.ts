@@ -20,7 +20,12 @@ const compiler = (runs: number) => ({
 /** Cheap calls everywhere; the settlement alone has to mind the 24,576 bytes a contract may have. */
 const solidity = {
   compilers: [compiler(1_000_000)],
-  overrides: { "contracts/settlement/ProofSettlement.sol": compiler(200) },
+  overrides: {
+    "contracts/settlement/ProofSettlement.sol": compiler(200),
+    // so that the Solidity tests run the bytecode that is deployed
+    "test/solidity/ProofSettlement.t.sol": compiler(200),
+    "test/solidity/ProofSettlementReentrancy.t.sol": compiler(200),
+  },
 };
 
 /** Base's rules: Osaka opcodes and prices, and the 2^24 gas cap per transaction. */

@@ -264,6 +264,7 @@ describe("createVerifyingFetch", () => {
 
     it("connection_lostAfterPaying_isAskedAgainWithTheSamePayment", async () => {
       for (const stream of [false, true]) {
+        await fixture.world.settled(fixture.gateway);
         const [runs, received] = [fixture.world.node.inferences, await fixture.world.received()];
         let losses = 2;
         const lossy: typeof fetch = async (input, init) => {
@@ -280,6 +281,7 @@ describe("createVerifyingFetch", () => {
     });
 
     it("stream_cutInTheMiddle_isFetchedByTheNextCallForTheSameMoney", async () => {
+      await fixture.world.settled(fixture.gateway);
       const [runs, received] = [fixture.world.node.inferences, await fixture.world.received()];
       let cuts = 1;
       const cutting: typeof fetch = async (input, init) => {
@@ -302,6 +304,7 @@ describe("createVerifyingFetch", () => {
     });
 
     it("inference_failedUncharged_reusesThePaymentOnOpenAisRetry", async () => {
+      await fixture.world.settled(fixture.gateway);
       const received = await fixture.world.received();
       let failures = 1;
       fixture.world.node.script = (words, say) =>

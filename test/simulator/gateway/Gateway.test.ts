@@ -25,23 +25,16 @@ describe("Gateway", () => {
 
   /** Runs `work` and waits until the node's payout has grown by `fees` fees. */
   async function charging<T>(fees: bigint, work: () => Promise<T>): Promise<T> {
+    await fixture.settled(gateway);
     const before = await fixture.received();
     const result = await work();
     await eventually(async () => (await fixture.received()) - before === fees * FEE, `${fees} fees received`);
     return result;
   }
 
-  /** Waits until nothing is being settled any more. */
-  const settled = (): Promise<void> =>
-    eventually(() => {
-      const { pending, submitted } = fixture.facilitator.outbox.counts();
-      const { answered, settling } = gateway.store.counts();
-      return pending + submitted + answered + settling === 0;
-    }, "all payments settled");
-
   /** Runs `work`, which must leave nothing to charge. */
   async function chargingNothing<T>(work: () => Promise<T>): Promise<T> {
-    await settled();
+    await fixture.settled(gateway);
     const before = await fixture.received();
     const owed = gateway.store.outstandingWei(fixture.payer.address.toLowerCase() as Hex);
     const result = await work();
@@ -444,6 +437,7 @@ describe("Gateway", () => {
     });
 
     it("stream_paidRequest_holdsTheReceiptBackUntilItIsPaid", async () => {
+      await fixture.settled(gateway);
       const before = await fixture.received();
       const body = chat("cash first", { stream: true });
       const payment = await fixture.pay(careful, body);
@@ -475,10 +469,10 @@ describe("Gateway", () => {
   });
 
   it("health_tellsNodesAndRequests", async () => {
-    await settled();
+    await fixture.settled(gateway);
     const payment = await fixture.pay(gateway, chat("healthy"));
     await charging(1n, () => post(gateway, chat("healthy"), { payment }));
-    await settled();
+    await fixture.settled(gateway);
     const health = (await (await fetch(`${gateway.url}/health`)).json()) as { requests: { paid: number } };
     expect(health).to.deep.include({
       status: "ok",
@@ -492,7 +486,7 @@ describe("Gateway", () => {
     const body = chat("forget me");
     const payment = await fixture.pay(gateway, body);
     await charging(1n, () => post(gateway, body, { payment }));
-    await settled();
+    await fixture.settled(gateway);
     gateway.store.purge(Date.now() + 1, 0);
     const count = fixture.node.inferences;
     const response = await post(gateway, body, { payment });

@@ -145,6 +145,15 @@ export class GatewayFixture {
     return encodePaymentSignatureHeader((await change?.(payload)) ?? payload);
   }
 
+  /** Waits until nothing that `gateway` has sold is still being settled, so that what comes in next is known. */
+  settled(gateway: Gateway): Promise<void> {
+    return eventually(() => {
+      const { pending, submitted } = this.facilitator.outbox.counts();
+      const { answered, settling } = gateway.store.counts();
+      return pending + submitted + answered + settling === 0;
+    }, "all payments settled");
+  }
+
   received(): Promise<bigint> {
     return this.chain.opg.balanceOf(this.payout);
   }

@@ -5,7 +5,7 @@ import { expect } from "chai";
 import type { CallOptions } from "../../../simulator/models/languageModel.ts";
 import { LOCAL_TEXT_CORPUS, LOCAL_TEXT_MODEL_ID, LocalTextModel } from "../../../simulator/models/LocalTextModel.ts";
 import { ModelInputError } from "../../../simulator/models/ModelError.ts";
-import { rejection } from "./rejection.ts";
+import { rejection } from "../../support/rejection.ts";
 
 const user = (text: string): CallOptions["prompt"][number] => ({ role: "user", content: [{ type: "text", text }] });
 

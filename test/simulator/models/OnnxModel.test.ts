@@ -3,7 +3,7 @@ import { expect } from "chai";
 import { ModelInputError, ModelLoadError } from "../../../simulator/models/ModelError.ts";
 import { LIQUIDATION_RISK_MODEL } from "../../../simulator/models/liquidationRisk.ts";
 import { OnnxModel } from "../../../simulator/models/OnnxModel.ts";
-import { rejection } from "./rejection.ts";
+import { rejection } from "../../support/rejection.ts";
 
 const POSITION = [0.6, 0.8, 0.9, 0.01, -0.1, 0.05, 4, 30];
 

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 
 import { AnswerFlight } from "../../../simulator/nodes/AnswerFlight.ts";
-import { rejection } from "../models/rejection.ts";
+import { rejection } from "../../support/rejection.ts";
 
 const all = async (flight: AnswerFlight) => {
   const pieces: string[] = [];

@@ -5,7 +5,7 @@ import { LOCAL_TEXT_MODEL_ID } from "../../../simulator/models/LocalTextModel.ts
 import { knownModelIds, LlmProxyNode } from "../../../simulator/nodes/LlmProxyNode.ts";
 import { compatibleUpstream, localUpstream, type Upstream } from "../../../simulator/nodes/upstreams.ts";
 import { chatOutputHash, completionOutputHash, inputHash } from "../../../simulator/receipts/hashes.ts";
-import { rejection } from "../models/rejection.ts";
+import { rejection } from "../../support/rejection.ts";
 import { FEE, MODEL_ID, nodeOptions, openAiClient, payment, post, receiptOf, signerOf } from "./nodeFixture.ts";
 import { ProviderServer } from "./ProviderServer.ts";
 

@@ -4,7 +4,7 @@ import { LIQUIDATION_RISK_ID, LIQUIDATION_RISK_MODEL } from "../../../simulator/
 import { LocalInferenceNode } from "../../../simulator/nodes/LocalInferenceNode.ts";
 import { inferenceOutputHash, inputHash } from "../../../simulator/receipts/hashes.ts";
 import { requestIdForPayment } from "../../../simulator/receipts/requestId.ts";
-import { rejection } from "../models/rejection.ts";
+import { rejection } from "../../support/rejection.ts";
 import {
   DOMAIN,
   FEE,

@@ -6,7 +6,7 @@ import { expect } from "chai";
 
 import { ReceiptStore, type StoredAnswer } from "../../../simulator/nodes/ReceiptStore.ts";
 import type { Hex } from "../../../simulator/receipts/types.ts";
-import { rejection } from "../models/rejection.ts";
+import { rejection } from "../../support/rejection.ts";
 
 const word = (n: number): Hex => `0x${n.toString(16).padStart(64, "0")}`;
 const answer = (n: number): StoredAnswer => ({

@@ -10,7 +10,7 @@ import { z } from "zod";
 import { LIQUIDATION_RISK_ID } from "../../../simulator/models/liquidationRisk.ts";
 import { ReceiptStore } from "../../../simulator/nodes/ReceiptStore.ts";
 import { addressOfKey, randomKey } from "../../../simulator/receipts/secp256k1.ts";
-import { rejection } from "../models/rejection.ts";
+import { rejection } from "../../support/rejection.ts";
 import { payment, post, receiptOf, signerOf } from "./nodeFixture.ts";
 import { ProviderServer } from "./ProviderServer.ts";
 

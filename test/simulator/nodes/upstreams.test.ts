@@ -2,7 +2,7 @@ import { expect } from "chai";
 
 import { knownModelIds } from "../../../simulator/nodes/LlmProxyNode.ts";
 import { UpstreamUnreachableError, upstreamsFromEnvironment } from "../../../simulator/nodes/upstreams.ts";
-import { rejection } from "../models/rejection.ts";
+import { rejection } from "../../support/rejection.ts";
 import { ProviderServer } from "./ProviderServer.ts";
 
 const PROMPT = [{ role: "user" as const, content: [{ type: "text" as const, text: "Hello" }] }];

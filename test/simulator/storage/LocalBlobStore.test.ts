@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { BlobId } from "../../../simulator/storage/BlobStore.ts";
 import { LocalBlobStore } from "../../../simulator/storage/LocalBlobStore.ts";
-import { rejection } from "./rejection.ts";
+import { rejection } from "../../support/rejection.ts";
 
 const bytes = Buffer.from("hello walrus");
 const absent: BlobId = `0x${"ab".repeat(32)}`;

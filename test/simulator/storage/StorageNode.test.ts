@@ -9,7 +9,7 @@ import { LocalBlobStore } from "../../../simulator/storage/LocalBlobStore.ts";
 import { StorageNode } from "../../../simulator/storage/StorageNode.ts";
 import { WalrusBlobStore, type WalrusBlobStoreOptions } from "../../../simulator/storage/WalrusBlobStore.ts";
 import type { BlobId } from "../../../simulator/storage/BlobStore.ts";
-import { rejection } from "./rejection.ts";
+import { rejection } from "../../support/rejection.ts";
 
 const bytes = Buffer.from("hello walrus");
 const text = "kIrHJ_1VfYJD-OV0O1JicM2lB5swr83ZkfvTD7BWV0I";

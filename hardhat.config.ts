@@ -4,6 +4,7 @@ import hardhatToolboxMochaEthers from "@nomicfoundation/hardhat-toolbox-mocha-et
 import { configVariable, defineConfig } from "hardhat/config";
 
 import { checkedDeploy } from "./ignition/checkedDeploy.ts";
+import { sortedArtifacts } from "./scripts/sortedArtifacts.ts";
 
 /** The compiler is the one package-lock.json pins: nothing is downloaded at build time. The path has to be absolute. */
 const compiler = (runs: number) => ({
@@ -37,7 +38,7 @@ const simulated = {
 };
 
 export default defineConfig({
-  plugins: [hardhatToolboxMochaEthers],
+  plugins: [sortedArtifacts, hardhatToolboxMochaEthers],
   tasks: [checkedDeploy],
   solidity: { profiles: { default: solidity, production: solidity } },
   paths: { tests: { mocha: "./test", solidity: "./test/solidity" } },

@@ -10,7 +10,10 @@ import * as Contracts from "./index.js";
 
 declare module "@nomicfoundation/hardhat-ethers/types" {
   interface HardhatEthersHelpers extends HardhatEthersHelpersBase {
-  getContractFactory(name: 'IInferenceEscrow', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IInferenceEscrow__factory>
+  getContractFactory(name: 'INitroAttestationVerifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.INitroAttestationVerifier__factory>
+getContractFactory(name: 'IP384Verifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IP384Verifier__factory>
+getContractFactory(name: 'ISha384', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ISha384__factory>
+getContractFactory(name: 'IInferenceEscrow', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IInferenceEscrow__factory>
 getContractFactory(name: 'InferenceEscrow', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.InferenceEscrow__factory>
 getContractFactory(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IModelRegistry__factory>
 getContractFactory(name: 'ModelRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ModelRegistry__factory>
@@ -25,7 +28,10 @@ getContractFactory(name: 'INodeStaking', signerOrOptions?: ethers.Signer | Facto
 getContractFactory(name: 'NodeStaking', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.NodeStaking__factory>
 getContractFactory(name: 'OPG', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.OPG__factory>
 
-  getContractAt(name: 'IInferenceEscrow', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IInferenceEscrow>
+  getContractAt(name: 'INitroAttestationVerifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.INitroAttestationVerifier>
+getContractAt(name: 'IP384Verifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IP384Verifier>
+getContractAt(name: 'ISha384', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ISha384>
+getContractAt(name: 'IInferenceEscrow', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IInferenceEscrow>
 getContractAt(name: 'InferenceEscrow', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.InferenceEscrow>
 getContractAt(name: 'IModelRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IModelRegistry>
 getContractAt(name: 'ModelRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ModelRegistry>
@@ -40,7 +46,10 @@ getContractAt(name: 'INodeStaking', address: string | ethers.Addressable, signer
 getContractAt(name: 'NodeStaking', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.NodeStaking>
 getContractAt(name: 'OPG', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.OPG>
 
-  deployContract(name: 'IInferenceEscrow', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IInferenceEscrow>
+  deployContract(name: 'INitroAttestationVerifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INitroAttestationVerifier>
+deployContract(name: 'IP384Verifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IP384Verifier>
+deployContract(name: 'ISha384', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ISha384>
+deployContract(name: 'IInferenceEscrow', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IInferenceEscrow>
 deployContract(name: 'InferenceEscrow', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.InferenceEscrow>
 deployContract(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>
 deployContract(name: 'ModelRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ModelRegistry>
@@ -55,7 +64,10 @@ deployContract(name: 'INodeStaking', signerOrOptions?: ethers.Signer | DeployCon
 deployContract(name: 'NodeStaking', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeStaking>
 deployContract(name: 'OPG', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.OPG>
 
-  deployContract(name: 'IInferenceEscrow', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IInferenceEscrow>
+  deployContract(name: 'INitroAttestationVerifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INitroAttestationVerifier>
+deployContract(name: 'IP384Verifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IP384Verifier>
+deployContract(name: 'ISha384', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ISha384>
+deployContract(name: 'IInferenceEscrow', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IInferenceEscrow>
 deployContract(name: 'InferenceEscrow', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.InferenceEscrow>
 deployContract(name: 'IModelRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>
 deployContract(name: 'ModelRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ModelRegistry>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {CompactSignature} from "../settlement/ReceiptLib.sol";
+import {CompactSignature} from "../receipts/ReceiptLib.sol";
 
 /// @notice Everything a request promises. Its hash, bound to chain and escrow, is the request's id.
 struct Request {

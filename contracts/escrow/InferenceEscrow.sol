@@ -6,7 +6,7 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 
 import {IModelRegistry} from "../models/IModelRegistry.sol";
 import {INodeRegistry} from "../nodes/INodeRegistry.sol";
-import {CompactSignature, Receipt, ReceiptLib} from "../settlement/ReceiptLib.sol";
+import {CompactSignature, Receipt, ReceiptLib} from "../receipts/ReceiptLib.sol";
 import {OPG} from "../token/OPG.sol";
 import {IInferenceEscrow, Request} from "./IInferenceEscrow.sol";
 

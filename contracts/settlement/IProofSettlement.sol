@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {CompactSignature, Receipt} from "./ReceiptLib.sol";
+import {CompactSignature, Receipt} from "../receipts/ReceiptLib.sol";
 import {Terms} from "./FeeSchedule.sol";
 
 /// @notice Header of a batch. Its EIP-712 digest in the settlement's domain is the batch's id and what verifiers sign.

@@ -11,7 +11,7 @@ import {INodeStaking, Role} from "../staking/INodeStaking.sol";
 import {OPG} from "../token/OPG.sol";
 import {FeeSchedule, Terms} from "./FeeSchedule.sol";
 import {Batch, IProofSettlement, Leaf} from "./IProofSettlement.sol";
-import {ReceiptLib} from "./ReceiptLib.sol";
+import {ReceiptLib} from "../receipts/ReceiptLib.sol";
 import {SumTree} from "./SumTree.sol";
 import {VerifierSets} from "./VerifierSets.sol";
 

@@ -5,7 +5,7 @@ import {ERC3009} from "@openzeppelin/contracts/token/ERC20/extensions/draft-ERC3
 
 import {Request} from "../../contracts/escrow/IInferenceEscrow.sol";
 import {InferenceEscrow} from "../../contracts/escrow/InferenceEscrow.sol";
-import {ReceiptLib} from "../../contracts/settlement/ReceiptLib.sol";
+import {ReceiptLib} from "../../contracts/receipts/ReceiptLib.sol";
 import {NodeStaking} from "../../contracts/staking/NodeStaking.sol";
 import {Role} from "../../contracts/staking/INodeStaking.sol";
 import {ContractWallet} from "./support/ContractWallet.sol";

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 
-import {CompactSignature, Receipt, ReceiptLib} from "../../contracts/settlement/ReceiptLib.sol";
+import {CompactSignature, Receipt, ReceiptLib} from "../../contracts/receipts/ReceiptLib.sol";
 import {bound, vm} from "./Vm.sol";
 
 contract ReceiptLibTest {

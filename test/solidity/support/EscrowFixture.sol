@@ -6,7 +6,7 @@ import {InferenceEscrow} from "../../../contracts/escrow/InferenceEscrow.sol";
 import {IModelRegistry} from "../../../contracts/models/IModelRegistry.sol";
 import {ModelRegistry} from "../../../contracts/models/ModelRegistry.sol";
 import {NodeRegistry} from "../../../contracts/nodes/NodeRegistry.sol";
-import {CompactSignature, Receipt, ReceiptLib} from "../../../contracts/settlement/ReceiptLib.sol";
+import {CompactSignature, Receipt, ReceiptLib} from "../../../contracts/receipts/ReceiptLib.sol";
 import {NodeStaking} from "../../../contracts/staking/NodeStaking.sol";
 import {Role} from "../../../contracts/staking/INodeStaking.sol";
 import {OPG} from "../../../contracts/token/OPG.sol";

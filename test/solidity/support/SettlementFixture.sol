@@ -8,7 +8,7 @@ import {NodeRegistry} from "../../../contracts/nodes/NodeRegistry.sol";
 import {NodeStaking} from "../../../contracts/staking/NodeStaking.sol";
 import {OPG} from "../../../contracts/token/OPG.sol";
 import {ProofSettlement} from "../../../contracts/settlement/ProofSettlement.sol";
-import {CompactSignature, Receipt, ReceiptLib} from "../../../contracts/settlement/ReceiptLib.sol";
+import {CompactSignature, Receipt, ReceiptLib} from "../../../contracts/receipts/ReceiptLib.sol";
 import {SumTree} from "../../../contracts/settlement/SumTree.sol";
 import {bound, vm} from "../Vm.sol";
 import {SolidityTest} from "./SolidityTest.sol";

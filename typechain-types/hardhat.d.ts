@@ -13,10 +13,14 @@ declare module "@nomicfoundation/hardhat-ethers/types" {
   getContractFactory(name: 'INitroAttestationVerifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.INitroAttestationVerifier__factory>
 getContractFactory(name: 'IP384Verifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IP384Verifier__factory>
 getContractFactory(name: 'ISha384', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ISha384__factory>
+getContractFactory(name: 'P384Verifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.P384Verifier__factory>
+getContractFactory(name: 'Sha384', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.Sha384__factory>
 getContractFactory(name: 'IInferenceEscrow', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IInferenceEscrow__factory>
 getContractFactory(name: 'InferenceEscrow', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.InferenceEscrow__factory>
 getContractFactory(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IModelRegistry__factory>
 getContractFactory(name: 'ModelRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ModelRegistry__factory>
+getContractFactory(name: 'CodeData', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.CodeData__factory>
+getContractFactory(name: 'IEnclaveRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IEnclaveRegistry__factory>
 getContractFactory(name: 'INodeRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.INodeRegistry__factory>
 getContractFactory(name: 'NodeRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.NodeRegistry__factory>
 getContractFactory(name: 'FeeSchedule', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.FeeSchedule__factory>
@@ -31,10 +35,14 @@ getContractFactory(name: 'OPG', signerOrOptions?: ethers.Signer | FactoryOptions
   getContractAt(name: 'INitroAttestationVerifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.INitroAttestationVerifier>
 getContractAt(name: 'IP384Verifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IP384Verifier>
 getContractAt(name: 'ISha384', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ISha384>
+getContractAt(name: 'P384Verifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.P384Verifier>
+getContractAt(name: 'Sha384', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.Sha384>
 getContractAt(name: 'IInferenceEscrow', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IInferenceEscrow>
 getContractAt(name: 'InferenceEscrow', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.InferenceEscrow>
 getContractAt(name: 'IModelRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IModelRegistry>
 getContractAt(name: 'ModelRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ModelRegistry>
+getContractAt(name: 'CodeData', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.CodeData>
+getContractAt(name: 'IEnclaveRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IEnclaveRegistry>
 getContractAt(name: 'INodeRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.INodeRegistry>
 getContractAt(name: 'NodeRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.NodeRegistry>
 getContractAt(name: 'FeeSchedule', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.FeeSchedule>
@@ -49,10 +57,14 @@ getContractAt(name: 'OPG', address: string | ethers.Addressable, signer?: ethers
   deployContract(name: 'INitroAttestationVerifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INitroAttestationVerifier>
 deployContract(name: 'IP384Verifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IP384Verifier>
 deployContract(name: 'ISha384', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ISha384>
+deployContract(name: 'P384Verifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.P384Verifier>
+deployContract(name: 'Sha384', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Sha384>
 deployContract(name: 'IInferenceEscrow', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IInferenceEscrow>
 deployContract(name: 'InferenceEscrow', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.InferenceEscrow>
 deployContract(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>
 deployContract(name: 'ModelRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ModelRegistry>
+deployContract(name: 'CodeData', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.CodeData>
+deployContract(name: 'IEnclaveRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IEnclaveRegistry>
 deployContract(name: 'INodeRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INodeRegistry>
 deployContract(name: 'NodeRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeRegistry>
 deployContract(name: 'FeeSchedule', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.FeeSchedule>
@@ -67,10 +79,14 @@ deployContract(name: 'OPG', signerOrOptions?: ethers.Signer | DeployContractOpti
   deployContract(name: 'INitroAttestationVerifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INitroAttestationVerifier>
 deployContract(name: 'IP384Verifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IP384Verifier>
 deployContract(name: 'ISha384', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ISha384>
+deployContract(name: 'P384Verifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.P384Verifier>
+deployContract(name: 'Sha384', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Sha384>
 deployContract(name: 'IInferenceEscrow', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IInferenceEscrow>
 deployContract(name: 'InferenceEscrow', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.InferenceEscrow>
 deployContract(name: 'IModelRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>
 deployContract(name: 'ModelRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ModelRegistry>
+deployContract(name: 'CodeData', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.CodeData>
+deployContract(name: 'IEnclaveRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IEnclaveRegistry>
 deployContract(name: 'INodeRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INodeRegistry>
 deployContract(name: 'NodeRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeRegistry>
 deployContract(name: 'FeeSchedule', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.FeeSchedule>

@@ -4,3 +4,5 @@
 export type { INitroAttestationVerifier } from './INitroAttestationVerifier.js';
 export type { IP384Verifier } from './IP384Verifier.js';
 export type { ISha384 } from './ISha384.js';
+export type { P384Verifier } from './P384Verifier.js';
+export type { Sha384 } from './Sha384.js';

@@ -4,3 +4,5 @@
 export { INitroAttestationVerifier__factory } from './INitroAttestationVerifier__factory.js';
 export { IP384Verifier__factory } from './IP384Verifier__factory.js';
 export { ISha384__factory } from './ISha384__factory.js';
+export { P384Verifier__factory } from './P384Verifier__factory.js';
+export { Sha384__factory } from './Sha384__factory.js';

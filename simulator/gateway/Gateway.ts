@@ -1,6 +1,11 @@
 import { Readable } from "node:stream";
 import type { Network } from "@x402/core/types";
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import Fastify, {
+  type FastifyInstance,
+  type FastifyPluginCallback,
+  type FastifyReply,
+  type FastifyRequest,
+} from "fastify";
 import type { Provider } from "ethers";
 import type { Logger } from "pino";
 import type { RequestKind } from "../receipts/hashes.ts";
@@ -16,6 +21,14 @@ import { PaymentGate } from "./PaymentGate.ts";
 import { parseModelRequest, ROUTES, type ModelRequest } from "./requestSchemas.ts";
 import { RequestStore, type StoredAnswer, type StoredRequest } from "./RequestStore.ts";
 import { encodeEvent } from "./serverSentEvents.ts";
+
+/** A certificate and its key: what an enclave's attestation binds. */
+export interface TlsIdentity {
+  /** PEM. */
+  key: string;
+  /** PEM; of a chain the first is the gateway's own. */
+  cert: string;
+}
 
 export interface GatewayOptions {
   /** ProofSettlement and its chain: receipts are for it, payments on it. */
@@ -33,6 +46,10 @@ export interface GatewayOptions {
   host?: string;
   /** Default 0: any free port. */
   port?: number;
+  /** Serves HTTPS, TLS 1.2 or later, with this identity. Default: plain HTTP. */
+  tls?: TlsIdentity;
+  /** Further routes, such as an enclave's: Fastify plugins, each in a scope of its own. */
+  plugins?: readonly FastifyPluginCallback[];
   /** Default "deferred". */
   timing?: SettlementTiming;
   /** What one payer may owe at most, wei. Default 10 OPG. */
@@ -160,7 +177,13 @@ export class Gateway {
   }
 
   #routes(logger: Logger): FastifyInstance {
-    const app = Fastify({ bodyLimit: this.#options.bodyLimitBytes ?? 4 * 1024 * 1024 });
+    const { bodyLimitBytes: bodyLimit = 4 * 1024 * 1024, tls, plugins = [] } = this.#options;
+    // its type names the server, of which the rest uses what both kinds have
+    const app = (
+      tls === undefined
+        ? Fastify({ bodyLimit })
+        : Fastify({ bodyLimit, https: { key: tls.key, cert: tls.cert, minVersion: "TLSv1.2" } })
+    ) as FastifyInstance;
     // raw bytes: they are hashed and passed on as they came
     app.removeAllContentTypeParsers();
     app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body: Buffer, done) =>
@@ -170,6 +193,7 @@ export class Gateway {
     for (const kind of Object.keys(ROUTES) as RequestKind[]) {
       app.post(ROUTES[kind], (request, reply) => this.#serve(kind, request, reply));
     }
+    for (const plugin of plugins) app.register(plugin);
     app.get("/v1/models", () => this.#models());
     app.get("/health", () => this.#health());
     app.setNotFoundHandler(({ method, url }, reply) =>

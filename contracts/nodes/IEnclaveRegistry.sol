@@ -140,7 +140,12 @@ interface IEnclaveRegistry {
     error ChallengeMissing(bytes32 nodeId);
     error WrongChallenge(bytes expected, bytes found);
     error AttestationTooOld(uint256 madeAt, uint256 notBefore);
-    error KeyBindingFailed(string what);
+    error InvalidSigningKey(uint256 length);
+    error InvalidTlsCertificate(uint256 length, uint256 maximum);
+    /// `public_key`: expected a secp256k1 key, uncompressed (0x04…, 65 bytes), then an X25519 key (32); in a renewal, the enclave's
+    error PublicKeyMismatch(bytes found);
+    /// `user_data`: expected the hashes of TLS certificate and signing key, each after 0x1220
+    error UserDataMismatch(bytes expected, bytes found);
     error TEEAlreadyExists(bytes32 teeId);
     error TEENotFound(bytes32 teeId);
     error TEENotEnabled(bytes32 teeId);

@@ -7,7 +7,7 @@ import {Role} from "../staking/INodeStaking.sol";
 /// @notice Who operates a node, where it is reached, where it is paid, and which keys sign its receipts. A key is valid from
 /// when it was added until it expires or is revoked, and a receipt is judged as of the moment it was served: what a node
 /// signed while its key was valid stays valid for ever, and nothing dated later ever is.
-/// @dev Enclaves (mode TEE) will be registered by attestation in this contract and grant their keys the TEE bit of `modes`.
+/// @dev Keys of enclaves, which sign in mode TEE, come by attestation: `IEnclaveRegistry`.
 interface INodeRegistry {
     /// @dev slot 0: operator 160 | role 8 | enabled 8 | registeredAt 48; slot 1: payout 160; then the endpoint
     struct Node {
@@ -63,7 +63,7 @@ interface INodeRegistry {
     /// @notice Changes where a node is reached and paid. Its operator only.
     function update(bytes32 nodeId, address payout, string calldata endpoint) external;
 
-    /// @notice Takes a node out of service and ends its keys now; what they signed before stays valid. Its operator only.
+    /// @notice Takes a node out of service and ends its keys and enclaves now; what they signed before stays valid. Its operator only.
     function disable(bytes32 nodeId) external;
 
     /// @notice Puts a node back into service. It needs a new key: an ended one never comes back. Its operator only.

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
+import {Ownable} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 import {INodeStaking, Role} from "../staking/INodeStaking.sol";
+import {EnclaveReads} from "./EnclaveReads.sol";
+import {Enclave} from "./IEnclaveRegistry.sol";
 import {INodeRegistry} from "./INodeRegistry.sol";
 
-/// @title Identity of nodes
-/// @notice See `INodeRegistry`.
-contract NodeRegistry is INodeRegistry, Ownable2Step, EIP712 {
+/// @title Identity of nodes and their enclaves
+/// @notice See `INodeRegistry` and `IEnclaveRegistry`.
+contract NodeRegistry is EnclaveReads {
     bytes32 private constant SIGNER_CONSENT_TYPEHASH = keccak256(
         "SignerConsent(bytes32 nodeId,address operator,uint40 validUntil)"
     );
@@ -23,18 +25,12 @@ contract NodeRegistry is INodeRegistry, Ownable2Step, EIP712 {
     mapping(address key => Signer) public signers;
     mapping(address key => bytes32) public nodeOfSigner;
     mapping(Role role => uint256) public minimumStake;
-    mapping(bytes32 nodeId => Node) private _nodes;
     mapping(bytes32 nodeId => address[]) private _liveSigners;
     mapping(Role role => bytes32[]) private _byRole;
     mapping(address operator => uint256) private _registrations;
 
     constructor(INodeStaking staking_, address owner_) Ownable(owner_) EIP712("OpenGradient", "1") {
         staking = staking_;
-    }
-
-    modifier onlyOperator(bytes32 nodeId) {
-        _requireOperator(nodeId);
-        _;
     }
 
     /// @inheritdoc INodeRegistry
@@ -67,8 +63,9 @@ contract NodeRegistry is INodeRegistry, Ownable2Step, EIP712 {
         for (uint256 i = live.length; i != 0; --i) {
             address key = live[i - 1];
             live.pop();
-            _end(nodeId, key);
+            _endSigner(nodeId, key);
         }
+        _endEnclavesOf(nodeId);
         emit NodeDisabled(nodeId);
     }
 
@@ -87,7 +84,7 @@ contract NodeRegistry is INodeRegistry, Ownable2Step, EIP712 {
     ) external onlyOperator(nodeId) {
         require(_nodes[nodeId].enabled, NodeIsDisabled(nodeId));
         require(validUntil > block.timestamp, InvalidValidity(validUntil));
-        require(signers[key].operator == address(0), SignerTaken(key));
+        require(!_isSigner(key) && _enclaves[key].operator == address(0), SignerTaken(key));
         bytes32 digest = _hashTypedDataV4(
             keccak256(abi.encode(SIGNER_CONSENT_TYPEHASH, nodeId, msg.sender, validUntil))
         );
@@ -113,7 +110,7 @@ contract NodeRegistry is INodeRegistry, Ownable2Step, EIP712 {
         require(i < live.length, SignerNotLive(key));
         live[i] = live[live.length - 1];
         live.pop();
-        _end(nodeId, key);
+        _endSigner(nodeId, key);
     }
 
     /// @inheritdoc INodeRegistry
@@ -123,7 +120,11 @@ contract NodeRegistry is INodeRegistry, Ownable2Step, EIP712 {
     }
 
     /// @inheritdoc INodeRegistry
-    function operatorOf(address key, uint8 mode, uint256 timestamp) external view returns (address) {
+    function operatorOf(address key, uint8 mode, uint256 timestamp) public view override returns (address) {
+        if (mode == MODE_TEE) {
+            Enclave storage e = _enclaves[key];
+            return _isLive(e, timestamp) ? e.operator : address(0);
+        }
         Signer memory s = signers[key];
         bool valid = timestamp >= s.validFrom && timestamp < s.validUntil && mode < 8 && (s.modes >> mode) & 1 == 1;
         return valid ? s.operator : address(0);
@@ -162,10 +163,14 @@ contract NodeRegistry is INodeRegistry, Ownable2Step, EIP712 {
     }
 
     /// A key that is valid now is not valid for this very second any more; one that has expired keeps its end.
-    function _end(bytes32 nodeId, address key) private {
+    function _endSigner(bytes32 nodeId, address key) private {
         Signer storage s = signers[key];
         if (s.validUntil > block.timestamp) s.validUntil = uint40(block.timestamp);
         emit SignerRevoked(nodeId, key);
+    }
+
+    function _isSigner(address key) internal view override returns (bool) {
+        return signers[key].operator != address(0);
     }
 
     function _dropExpired(address[] storage live) private {
@@ -174,12 +179,6 @@ contract NodeRegistry is INodeRegistry, Ownable2Step, EIP712 {
             live[i - 1] = live[live.length - 1];
             live.pop();
         }
-    }
-
-    function _requireOperator(bytes32 nodeId) private view {
-        address operator = _nodes[nodeId].operator;
-        require(operator != address(0), NodeNotFound(nodeId));
-        require(msg.sender == operator, NotOperator(msg.sender, operator));
     }
 
     function _requireValid(address payout, string calldata endpoint) private pure {

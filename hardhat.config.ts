@@ -23,9 +23,13 @@ const solidity = {
   compilers: [compiler(1_000_000)],
   overrides: {
     "contracts/settlement/ProofSettlement.sol": compiler(200),
+    "contracts/nodes/NodeRegistry.sol": compiler(200),
     // so that the Solidity tests run the bytecode that is deployed
     "test/solidity/ProofSettlement.t.sol": compiler(200),
     "test/solidity/ProofSettlementReentrancy.t.sol": compiler(200),
+    "test/solidity/ContractPayer.t.sol": compiler(200),
+    "test/solidity/InferenceEscrow.fuzz.t.sol": compiler(200),
+    "test/solidity/Reentrancy.t.sol": compiler(200),
     // 200 runs cost a quarter more gas, 1,000,000 more than 24,576 bytes
     "contracts/attestation/P384Verifier.sol": compiler(10_000),
     // its eight working variables stay on the stack only without the IR

@@ -20,6 +20,9 @@ getContractFactory(name: 'InferenceEscrow', signerOrOptions?: ethers.Signer | Fa
 getContractFactory(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IModelRegistry__factory>
 getContractFactory(name: 'ModelRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ModelRegistry__factory>
 getContractFactory(name: 'CodeData', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.CodeData__factory>
+getContractFactory(name: 'EnclavePolicy', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.EnclavePolicy__factory>
+getContractFactory(name: 'EnclaveReads', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.EnclaveReads__factory>
+getContractFactory(name: 'EnclaveRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.EnclaveRegistry__factory>
 getContractFactory(name: 'IEnclaveRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IEnclaveRegistry__factory>
 getContractFactory(name: 'INodeRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.INodeRegistry__factory>
 getContractFactory(name: 'NodeRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.NodeRegistry__factory>
@@ -42,6 +45,9 @@ getContractAt(name: 'InferenceEscrow', address: string | ethers.Addressable, sig
 getContractAt(name: 'IModelRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IModelRegistry>
 getContractAt(name: 'ModelRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ModelRegistry>
 getContractAt(name: 'CodeData', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.CodeData>
+getContractAt(name: 'EnclavePolicy', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.EnclavePolicy>
+getContractAt(name: 'EnclaveReads', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.EnclaveReads>
+getContractAt(name: 'EnclaveRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.EnclaveRegistry>
 getContractAt(name: 'IEnclaveRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IEnclaveRegistry>
 getContractAt(name: 'INodeRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.INodeRegistry>
 getContractAt(name: 'NodeRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.NodeRegistry>
@@ -64,6 +70,9 @@ deployContract(name: 'InferenceEscrow', signerOrOptions?: ethers.Signer | Deploy
 deployContract(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>
 deployContract(name: 'ModelRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ModelRegistry>
 deployContract(name: 'CodeData', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.CodeData>
+deployContract(name: 'EnclavePolicy', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclavePolicy>
+deployContract(name: 'EnclaveReads', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclaveReads>
+deployContract(name: 'EnclaveRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclaveRegistry>
 deployContract(name: 'IEnclaveRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IEnclaveRegistry>
 deployContract(name: 'INodeRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INodeRegistry>
 deployContract(name: 'NodeRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeRegistry>
@@ -86,6 +95,9 @@ deployContract(name: 'InferenceEscrow', args: any[], signerOrOptions?: ethers.Si
 deployContract(name: 'IModelRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>
 deployContract(name: 'ModelRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ModelRegistry>
 deployContract(name: 'CodeData', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.CodeData>
+deployContract(name: 'EnclavePolicy', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclavePolicy>
+deployContract(name: 'EnclaveReads', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclaveReads>
+deployContract(name: 'EnclaveRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclaveRegistry>
 deployContract(name: 'IEnclaveRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IEnclaveRegistry>
 deployContract(name: 'INodeRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INodeRegistry>
 deployContract(name: 'NodeRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeRegistry>

@@ -4,6 +4,56 @@
 import type { BaseContract, BigNumberish, BytesLike, FunctionFragment, Result, Interface, EventFragment, AddressLike, ContractRunner, ContractMethod, Listener } from "ethers"
 import type { TypedContractEvent, TypedDeferredTopicFilter, TypedEventLog, TypedLogDescription, TypedListener, TypedContractMethod } from "../common.js"
   
+    export type PCRMeasurementsStruct = {pcr0: BytesLike, pcr1: BytesLike, pcr2: BytesLike}
+
+    export type PCRMeasurementsStructOutput = [pcr0: string, pcr1: string, pcr2: string] & {pcr0: string, pcr1: string, pcr2: string }
+  
+
+    export type EnclaveStruct = {operator: AddressLike, attestedAt: BigNumberish, liveUntil: BigNumberish, heartbeatAt: BigNumberish, data: AddressLike, image: BigNumberish, verifier: BigNumberish, index: BigNumberish, keyLength: BigNumberish, nodeId: BytesLike, leaf: BytesLike}
+
+    export type EnclaveStructOutput = [operator: string, attestedAt: bigint, liveUntil: bigint, heartbeatAt: bigint, data: string, image: bigint, verifier: bigint, index: bigint, keyLength: bigint, nodeId: string, leaf: string] & {operator: string, attestedAt: bigint, liveUntil: bigint, heartbeatAt: bigint, data: string, image: bigint, verifier: bigint, index: bigint, keyLength: bigint, nodeId: string, leaf: string }
+  
+
+    export type OhttpConfigStruct = {keyId: BigNumberish, kemId: BigNumberish, kdfId: BigNumberish, aeadId: BigNumberish, publicKey: BytesLike, keyConfig: BytesLike, registeredAt: BigNumberish}
+
+    export type OhttpConfigStructOutput = [keyId: bigint, kemId: bigint, kdfId: bigint, aeadId: bigint, publicKey: string, keyConfig: string, registeredAt: bigint] & {keyId: bigint, kemId: bigint, kdfId: bigint, aeadId: bigint, publicKey: string, keyConfig: string, registeredAt: bigint }
+  
+
+    export type TEEInfoStruct = {owner: AddressLike, paymentAddress: AddressLike, endpoint: string, publicKey: BytesLike, tlsCertificate: BytesLike, pcrHash: BytesLike, teeType: BigNumberish, enabled: boolean, registeredAt: BigNumberish, lastHeartbeatAt: BigNumberish, ohttpConfig: OhttpConfigStruct}
+
+    export type TEEInfoStructOutput = [owner: string, paymentAddress: string, endpoint: string, publicKey: string, tlsCertificate: string, pcrHash: string, teeType: bigint, enabled: boolean, registeredAt: bigint, lastHeartbeatAt: bigint, ohttpConfig: OhttpConfigStructOutput] & {owner: string, paymentAddress: string, endpoint: string, publicKey: string, tlsCertificate: string, pcrHash: string, teeType: bigint, enabled: boolean, registeredAt: bigint, lastHeartbeatAt: bigint, ohttpConfig: OhttpConfigStructOutput }
+  
+
+    export type PCRKeyStruct = {pcrHash: BytesLike, teeType: BigNumberish}
+
+    export type PCRKeyStructOutput = [pcrHash: string, teeType: bigint] & {pcrHash: string, teeType: bigint }
+  
+
+    export type TEETypeInfoStruct = {name: string, addedAt: BigNumberish}
+
+    export type TEETypeInfoStructOutput = [name: string, addedAt: bigint] & {name: string, addedAt: bigint }
+  
+
+    export type EnclaveImageStruct = {pcrHash: BytesLike, teeType: BigNumberish, approvedAt: BigNumberish, revokedAt: BigNumberish, version: string}
+
+    export type EnclaveImageStructOutput = [pcrHash: string, teeType: bigint, approvedAt: bigint, revokedAt: bigint, version: string] & {pcrHash: string, teeType: bigint, approvedAt: bigint, revokedAt: bigint, version: string }
+  
+
+    export type ReceiptStruct = {requestId: BytesLike, modelId: BytesLike, mode: BigNumberish, inputHash: BytesLike, outputHash: BytesLike, payer: AddressLike, fee: BigNumberish, servedAt: BigNumberish}
+
+    export type ReceiptStructOutput = [requestId: string, modelId: string, mode: bigint, inputHash: string, outputHash: string, payer: string, fee: bigint, servedAt: bigint] & {requestId: string, modelId: string, mode: bigint, inputHash: string, outputHash: string, payer: string, fee: bigint, servedAt: bigint }
+  
+
+    export type CompactSignatureStruct = {r: BytesLike, vs: BytesLike}
+
+    export type CompactSignatureStructOutput = [r: string, vs: string] & {r: string, vs: string }
+  
+
+    export type AttestationVerifierStruct = {verifier: AddressLike, removedAt: BigNumberish, testRoot: boolean}
+
+    export type AttestationVerifierStructOutput = [verifier: string, removedAt: bigint, testRoot: boolean] & {verifier: string, removedAt: bigint, testRoot: boolean }
+  
+
 export declare namespace INodeRegistry {
       
     export type NodeStruct = {operator: AddressLike, role: BigNumberish, enabled: boolean, registeredAt: BigNumberish, payout: AddressLike, endpoint: string}
@@ -13,62 +63,206 @@ export declare namespace INodeRegistry {
     }
 
   export interface NodeRegistryInterface extends Interface {
-    getFunction(nameOrSignature: "acceptOwnership" | "addSigner" | "disable" | "eip712Domain" | "enable" | "minimumStake" | "node" | "nodeCount" | "nodeOfSigner" | "nodesOf" | "operatorOf" | "owner" | "pendingOwner" | "register" | "renounceOwnership" | "revokeSigner" | "setMinimumStake" | "signers" | "signersOf" | "staking" | "transferOwnership" | "update"): FunctionFragment;
+    getFunction(nameOrSignature: "acceptOwnership" | "addSigner" | "addTEEType" | "addVerifier" | "approvePCR" | "attestationTtl" | "computePCRHash" | "computeTEEId" | "disable" | "disableTEE" | "eip712Domain" | "enable" | "enclave" | "enclavesOf" | "getActiveTEEs" | "getApprovedPCRs" | "getEnabledTEEs" | "getTEE" | "getTEEPublicKey" | "getTEETypes" | "getTEEsByOwner" | "getTEEsByType" | "guardian" | "heartbeat" | "heartbeatMaxAge" | "images" | "isLiveAt" | "isPCRApproved" | "isTEEActive" | "isTEEEnabled" | "isValidTEEType" | "minimumStake" | "node" | "nodeCount" | "nodeOfSigner" | "nodesOf" | "operatorOf" | "operatorOfReceipt" | "owner" | "pendingOwner" | "register" | "registerEnclave" | "removeVerifier" | "renewAttestation" | "renounceOwnership" | "requestChallenge" | "revokePCR" | "revokeSigner" | "setAttestationTtl" | "setGuardian" | "setHeartbeatMaxAge" | "setMinimumStake" | "signers" | "signersOf" | "staking" | "transferOwnership" | "update" | "verifiers"): FunctionFragment;
 
-    getEvent(nameOrSignatureOrTopic: "EIP712DomainChanged" | "MinimumStakeSet" | "NodeDisabled" | "NodeEnabled" | "NodeRegistered" | "NodeUpdated" | "OwnershipTransferStarted" | "OwnershipTransferred" | "SignerAdded" | "SignerRevoked"): EventFragment;
+    getEvent(nameOrSignatureOrTopic: "AttestationTtlSet" | "ChallengeIssued" | "EIP712DomainChanged" | "EnclaveAttested" | "GuardianSet" | "HeartbeatMaxAgeSet" | "HeartbeatReceived" | "MinimumStakeSet" | "NodeDisabled" | "NodeEnabled" | "NodeRegistered" | "NodeUpdated" | "OwnershipTransferStarted" | "OwnershipTransferred" | "PCRApproved" | "PCRRevoked" | "SignerAdded" | "SignerRevoked" | "TEEDisabled" | "TEERegistered" | "TEETypeAdded" | "VerifierAdded" | "VerifierRemoved"): EventFragment;
 
     encodeFunctionData(functionFragment: 'acceptOwnership', values?: undefined): string;
 encodeFunctionData(functionFragment: 'addSigner', values: [BytesLike, AddressLike, BigNumberish, BytesLike]): string;
+encodeFunctionData(functionFragment: 'addTEEType', values: [BigNumberish, string]): string;
+encodeFunctionData(functionFragment: 'addVerifier', values: [AddressLike]): string;
+encodeFunctionData(functionFragment: 'approvePCR', values: [PCRMeasurementsStruct, string, BigNumberish]): string;
+encodeFunctionData(functionFragment: 'attestationTtl', values?: undefined): string;
+encodeFunctionData(functionFragment: 'computePCRHash', values: [PCRMeasurementsStruct]): string;
+encodeFunctionData(functionFragment: 'computeTEEId', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'disable', values: [BytesLike]): string;
+encodeFunctionData(functionFragment: 'disableTEE', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'eip712Domain', values?: undefined): string;
 encodeFunctionData(functionFragment: 'enable', values: [BytesLike]): string;
+encodeFunctionData(functionFragment: 'enclave', values: [BytesLike]): string;
+encodeFunctionData(functionFragment: 'enclavesOf', values: [BigNumberish, BigNumberish, BigNumberish]): string;
+encodeFunctionData(functionFragment: 'getActiveTEEs', values: [BigNumberish]): string;
+encodeFunctionData(functionFragment: 'getApprovedPCRs', values?: undefined): string;
+encodeFunctionData(functionFragment: 'getEnabledTEEs', values: [BigNumberish]): string;
+encodeFunctionData(functionFragment: 'getTEE', values: [BytesLike]): string;
+encodeFunctionData(functionFragment: 'getTEEPublicKey', values: [BytesLike]): string;
+encodeFunctionData(functionFragment: 'getTEETypes', values?: undefined): string;
+encodeFunctionData(functionFragment: 'getTEEsByOwner', values: [AddressLike]): string;
+encodeFunctionData(functionFragment: 'getTEEsByType', values: [BigNumberish]): string;
+encodeFunctionData(functionFragment: 'guardian', values?: undefined): string;
+encodeFunctionData(functionFragment: 'heartbeat', values: [BytesLike, BigNumberish, BytesLike]): string;
+encodeFunctionData(functionFragment: 'heartbeatMaxAge', values?: undefined): string;
+encodeFunctionData(functionFragment: 'images', values?: undefined): string;
+encodeFunctionData(functionFragment: 'isLiveAt', values: [BytesLike, BigNumberish]): string;
+encodeFunctionData(functionFragment: 'isPCRApproved', values: [BigNumberish, BytesLike]): string;
+encodeFunctionData(functionFragment: 'isTEEActive', values: [BytesLike]): string;
+encodeFunctionData(functionFragment: 'isTEEEnabled', values: [BytesLike]): string;
+encodeFunctionData(functionFragment: 'isValidTEEType', values: [BigNumberish]): string;
 encodeFunctionData(functionFragment: 'minimumStake', values: [BigNumberish]): string;
 encodeFunctionData(functionFragment: 'node', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'nodeCount', values: [BigNumberish]): string;
 encodeFunctionData(functionFragment: 'nodeOfSigner', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'nodesOf', values: [BigNumberish, BigNumberish, BigNumberish]): string;
 encodeFunctionData(functionFragment: 'operatorOf', values: [AddressLike, BigNumberish, BigNumberish]): string;
+encodeFunctionData(functionFragment: 'operatorOfReceipt', values: [BytesLike, ReceiptStruct, CompactSignatureStruct]): string;
 encodeFunctionData(functionFragment: 'owner', values?: undefined): string;
 encodeFunctionData(functionFragment: 'pendingOwner', values?: undefined): string;
 encodeFunctionData(functionFragment: 'register', values: [BigNumberish, AddressLike, string]): string;
+encodeFunctionData(functionFragment: 'registerEnclave', values: [BytesLike, BigNumberish, BigNumberish, BytesLike, BytesLike, BytesLike]): string;
+encodeFunctionData(functionFragment: 'removeVerifier', values: [BigNumberish]): string;
+encodeFunctionData(functionFragment: 'renewAttestation', values: [BytesLike, BigNumberish, BytesLike]): string;
 encodeFunctionData(functionFragment: 'renounceOwnership', values?: undefined): string;
+encodeFunctionData(functionFragment: 'requestChallenge', values: [BytesLike, BigNumberish]): string;
+encodeFunctionData(functionFragment: 'revokePCR', values: [BytesLike, BigNumberish]): string;
 encodeFunctionData(functionFragment: 'revokeSigner', values: [AddressLike]): string;
+encodeFunctionData(functionFragment: 'setAttestationTtl', values: [BigNumberish]): string;
+encodeFunctionData(functionFragment: 'setGuardian', values: [AddressLike]): string;
+encodeFunctionData(functionFragment: 'setHeartbeatMaxAge', values: [BigNumberish]): string;
 encodeFunctionData(functionFragment: 'setMinimumStake', values: [BigNumberish, BigNumberish]): string;
 encodeFunctionData(functionFragment: 'signers', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'signersOf', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'staking', values?: undefined): string;
 encodeFunctionData(functionFragment: 'transferOwnership', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'update', values: [BytesLike, AddressLike, string]): string;
+encodeFunctionData(functionFragment: 'verifiers', values?: undefined): string;
 
     decodeFunctionResult(functionFragment: 'acceptOwnership', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'addSigner', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'addTEEType', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'addVerifier', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'approvePCR', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'attestationTtl', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'computePCRHash', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'computeTEEId', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'disable', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'disableTEE', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'eip712Domain', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'enable', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'enclave', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'enclavesOf', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'getActiveTEEs', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'getApprovedPCRs', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'getEnabledTEEs', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'getTEE', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'getTEEPublicKey', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'getTEETypes', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'getTEEsByOwner', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'getTEEsByType', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'guardian', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'heartbeat', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'heartbeatMaxAge', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'images', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'isLiveAt', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'isPCRApproved', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'isTEEActive', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'isTEEEnabled', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'isValidTEEType', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'minimumStake', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'node', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'nodeCount', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'nodeOfSigner', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'nodesOf', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'operatorOf', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'operatorOfReceipt', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'owner', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'pendingOwner', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'register', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'registerEnclave', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'removeVerifier', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'renewAttestation', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'renounceOwnership', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'requestChallenge', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'revokePCR', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'revokeSigner', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'setAttestationTtl', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'setGuardian', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'setHeartbeatMaxAge', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'setMinimumStake', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'signers', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'signersOf', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'staking', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'transferOwnership', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'update', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'verifiers', data: BytesLike): Result;
   }
 
   
+    export namespace AttestationTtlSetEvent {
+      export type InputTuple = [ttl: BigNumberish];
+      export type OutputTuple = [ttl: bigint];
+      export interface OutputObject {ttl: bigint };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace ChallengeIssuedEvent {
+      export type InputTuple = [nodeId: BytesLike, teeType: BigNumberish, challenge: BytesLike];
+      export type OutputTuple = [nodeId: string, teeType: bigint, challenge: string];
+      export interface OutputObject {nodeId: string, teeType: bigint, challenge: string };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
     export namespace EIP712DomainChangedEvent {
       export type InputTuple = [];
       export type OutputTuple = [];
       export interface OutputObject {};
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace EnclaveAttestedEvent {
+      export type InputTuple = [teeId: BytesLike, nodeId: BytesLike, key: AddressLike, pcrHash: BytesLike, verifier: BigNumberish, liveUntil: BigNumberish];
+      export type OutputTuple = [teeId: string, nodeId: string, key: string, pcrHash: string, verifier: bigint, liveUntil: bigint];
+      export interface OutputObject {teeId: string, nodeId: string, key: string, pcrHash: string, verifier: bigint, liveUntil: bigint };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace GuardianSetEvent {
+      export type InputTuple = [guardian: AddressLike];
+      export type OutputTuple = [guardian: string];
+      export interface OutputObject {guardian: string };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace HeartbeatMaxAgeSetEvent {
+      export type InputTuple = [maxAge: BigNumberish];
+      export type OutputTuple = [maxAge: bigint];
+      export interface OutputObject {maxAge: bigint };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace HeartbeatReceivedEvent {
+      export type InputTuple = [teeId: BytesLike, timestamp: BigNumberish];
+      export type OutputTuple = [teeId: string, timestamp: bigint];
+      export interface OutputObject {teeId: string, timestamp: bigint };
       export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
       export type Filter = TypedDeferredTopicFilter<Event>
       export type Log = TypedEventLog<Event>
@@ -161,6 +355,30 @@ decodeFunctionResult(functionFragment: 'update', data: BytesLike): Result;
 
   
 
+    export namespace PCRApprovedEvent {
+      export type InputTuple = [pcrHash: BytesLike, teeType: BigNumberish, version: string];
+      export type OutputTuple = [pcrHash: string, teeType: bigint, version: string];
+      export interface OutputObject {pcrHash: string, teeType: bigint, version: string };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace PCRRevokedEvent {
+      export type InputTuple = [pcrHash: BytesLike, teeType: BigNumberish];
+      export type OutputTuple = [pcrHash: string, teeType: bigint];
+      export interface OutputObject {pcrHash: string, teeType: bigint };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
     export namespace SignerAddedEvent {
       export type InputTuple = [nodeId: BytesLike, key: AddressLike, validUntil: BigNumberish, modes: BigNumberish];
       export type OutputTuple = [nodeId: string, key: string, validUntil: bigint, modes: bigint];
@@ -177,6 +395,66 @@ decodeFunctionResult(functionFragment: 'update', data: BytesLike): Result;
       export type InputTuple = [nodeId: BytesLike, key: AddressLike];
       export type OutputTuple = [nodeId: string, key: string];
       export interface OutputObject {nodeId: string, key: string };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace TEEDisabledEvent {
+      export type InputTuple = [teeId: BytesLike];
+      export type OutputTuple = [teeId: string];
+      export interface OutputObject {teeId: string };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace TEERegisteredEvent {
+      export type InputTuple = [teeId: BytesLike, owner: AddressLike, teeType: BigNumberish];
+      export type OutputTuple = [teeId: string, owner: string, teeType: bigint];
+      export interface OutputObject {teeId: string, owner: string, teeType: bigint };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace TEETypeAddedEvent {
+      export type InputTuple = [typeId: BigNumberish, name: string];
+      export type OutputTuple = [typeId: bigint, name: string];
+      export interface OutputObject {typeId: bigint, name: string };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace VerifierAddedEvent {
+      export type InputTuple = [index: BigNumberish, verifier: AddressLike, root: BytesLike, testRoot: boolean];
+      export type OutputTuple = [index: bigint, verifier: string, root: string, testRoot: boolean];
+      export interface OutputObject {index: bigint, verifier: string, root: string, testRoot: boolean };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace VerifierRemovedEvent {
+      export type InputTuple = [index: BigNumberish, verifier: AddressLike];
+      export type OutputTuple = [index: bigint, verifier: string];
+      export interface OutputObject {index: bigint, verifier: string };
       export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
       export type Filter = TypedDeferredTopicFilter<Event>
       export type Log = TypedEventLog<Event>
@@ -235,8 +513,64 @@ decodeFunctionResult(functionFragment: 'update', data: BytesLike): Result;
     
 
     
+    addTEEType: TypedContractMethod<
+      [teeType: BigNumberish, name: string, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
+    addVerifier: TypedContractMethod<
+      [verifier: AddressLike, ],
+      [bigint],
+      'nonpayable'
+    >
+    
+
+    
+    approvePCR: TypedContractMethod<
+      [pcrs: PCRMeasurementsStruct, version: string, teeType: BigNumberish, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
+    attestationTtl: TypedContractMethod<
+      [],
+      [bigint],
+      'view'
+    >
+    
+
+    
+    computePCRHash: TypedContractMethod<
+      [pcrs: PCRMeasurementsStruct, ],
+      [string],
+      'view'
+    >
+    
+
+    
+    computeTEEId: TypedContractMethod<
+      [publicKey: BytesLike, ],
+      [string],
+      'view'
+    >
+    
+
+    
     disable: TypedContractMethod<
       [nodeId: BytesLike, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
+    disableTEE: TypedContractMethod<
+      [teeId: BytesLike, ],
       [void],
       'nonpayable'
     >
@@ -255,6 +589,158 @@ decodeFunctionResult(functionFragment: 'update', data: BytesLike): Result;
       [nodeId: BytesLike, ],
       [void],
       'nonpayable'
+    >
+    
+
+    
+    enclave: TypedContractMethod<
+      [teeId: BytesLike, ],
+      [[string, EnclaveStructOutput] & {key: string }],
+      'view'
+    >
+    
+
+    
+    enclavesOf: TypedContractMethod<
+      [teeType: BigNumberish, offset: BigNumberish, limit: BigNumberish, ],
+      [string[]],
+      'view'
+    >
+    
+
+    
+    getActiveTEEs: TypedContractMethod<
+      [teeType: BigNumberish, ],
+      [TEEInfoStructOutput[]],
+      'view'
+    >
+    
+
+    
+    getApprovedPCRs: TypedContractMethod<
+      [],
+      [PCRKeyStructOutput[]],
+      'view'
+    >
+    
+
+    
+    getEnabledTEEs: TypedContractMethod<
+      [teeType: BigNumberish, ],
+      [string[]],
+      'view'
+    >
+    
+
+    
+    getTEE: TypedContractMethod<
+      [teeId: BytesLike, ],
+      [TEEInfoStructOutput],
+      'view'
+    >
+    
+
+    
+    getTEEPublicKey: TypedContractMethod<
+      [teeId: BytesLike, ],
+      [string],
+      'view'
+    >
+    
+
+    
+    getTEETypes: TypedContractMethod<
+      [],
+      [[bigint[], TEETypeInfoStructOutput[]] & {ids: bigint[], infos: TEETypeInfoStructOutput[] }],
+      'view'
+    >
+    
+
+    
+    getTEEsByOwner: TypedContractMethod<
+      [owner: AddressLike, ],
+      [string[]],
+      'view'
+    >
+    
+
+    
+    getTEEsByType: TypedContractMethod<
+      [teeType: BigNumberish, ],
+      [string[]],
+      'view'
+    >
+    
+
+    
+    guardian: TypedContractMethod<
+      [],
+      [string],
+      'view'
+    >
+    
+
+    
+    heartbeat: TypedContractMethod<
+      [teeId: BytesLike, timestamp: BigNumberish, signature: BytesLike, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
+    heartbeatMaxAge: TypedContractMethod<
+      [],
+      [bigint],
+      'view'
+    >
+    
+
+    
+    images: TypedContractMethod<
+      [],
+      [EnclaveImageStructOutput[]],
+      'view'
+    >
+    
+
+    
+    isLiveAt: TypedContractMethod<
+      [teeId: BytesLike, timestamp: BigNumberish, ],
+      [boolean],
+      'view'
+    >
+    
+
+    
+    isPCRApproved: TypedContractMethod<
+      [teeType: BigNumberish, pcrHash: BytesLike, ],
+      [boolean],
+      'view'
+    >
+    
+
+    
+    isTEEActive: TypedContractMethod<
+      [teeId: BytesLike, ],
+      [boolean],
+      'view'
+    >
+    
+
+    
+    isTEEEnabled: TypedContractMethod<
+      [teeId: BytesLike, ],
+      [boolean],
+      'view'
+    >
+    
+
+    
+    isValidTEEType: TypedContractMethod<
+      [teeType: BigNumberish, ],
+      [boolean],
+      'view'
     >
     
 
@@ -307,6 +793,14 @@ decodeFunctionResult(functionFragment: 'update', data: BytesLike): Result;
     
 
     
+    operatorOfReceipt: TypedContractMethod<
+      [domainSeparator: BytesLike, receipt: ReceiptStruct, signature: CompactSignatureStruct, ],
+      [string],
+      'view'
+    >
+    
+
+    
     owner: TypedContractMethod<
       [],
       [string],
@@ -331,6 +825,30 @@ decodeFunctionResult(functionFragment: 'update', data: BytesLike): Result;
     
 
     
+    registerEnclave: TypedContractMethod<
+      [nodeId: BytesLike, teeType: BigNumberish, verifier: BigNumberish, document: BytesLike, signingKey: BytesLike, tlsCertificate: BytesLike, ],
+      [string],
+      'nonpayable'
+    >
+    
+
+    
+    removeVerifier: TypedContractMethod<
+      [index: BigNumberish, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
+    renewAttestation: TypedContractMethod<
+      [teeId: BytesLike, verifier: BigNumberish, document: BytesLike, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
     renounceOwnership: TypedContractMethod<
       [],
       [void],
@@ -339,8 +857,48 @@ decodeFunctionResult(functionFragment: 'update', data: BytesLike): Result;
     
 
     
+    requestChallenge: TypedContractMethod<
+      [nodeId: BytesLike, teeType: BigNumberish, ],
+      [string],
+      'nonpayable'
+    >
+    
+
+    
+    revokePCR: TypedContractMethod<
+      [pcrHash: BytesLike, teeType: BigNumberish, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
     revokeSigner: TypedContractMethod<
       [key: AddressLike, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
+    setAttestationTtl: TypedContractMethod<
+      [ttl: BigNumberish, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
+    setGuardian: TypedContractMethod<
+      [guardian_: AddressLike, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
+    setHeartbeatMaxAge: TypedContractMethod<
+      [maxAge: BigNumberish, ],
       [void],
       'nonpayable'
     >
@@ -394,6 +952,14 @@ decodeFunctionResult(functionFragment: 'update', data: BytesLike): Result;
     >
     
 
+    
+    verifiers: TypedContractMethod<
+      [],
+      [AttestationVerifierStructOutput[]],
+      'view'
+    >
+    
+
 
     getFunction<T extends ContractMethod = ContractMethod>(key: string | FunctionFragment): T;
 
@@ -407,8 +973,43 @@ getFunction(nameOrSignature: 'addSigner'): TypedContractMethod<
       [void],
       'nonpayable'
     >;
+getFunction(nameOrSignature: 'addTEEType'): TypedContractMethod<
+      [teeType: BigNumberish, name: string, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'addVerifier'): TypedContractMethod<
+      [verifier: AddressLike, ],
+      [bigint],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'approvePCR'): TypedContractMethod<
+      [pcrs: PCRMeasurementsStruct, version: string, teeType: BigNumberish, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'attestationTtl'): TypedContractMethod<
+      [],
+      [bigint],
+      'view'
+    >;
+getFunction(nameOrSignature: 'computePCRHash'): TypedContractMethod<
+      [pcrs: PCRMeasurementsStruct, ],
+      [string],
+      'view'
+    >;
+getFunction(nameOrSignature: 'computeTEEId'): TypedContractMethod<
+      [publicKey: BytesLike, ],
+      [string],
+      'view'
+    >;
 getFunction(nameOrSignature: 'disable'): TypedContractMethod<
       [nodeId: BytesLike, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'disableTEE'): TypedContractMethod<
+      [teeId: BytesLike, ],
       [void],
       'nonpayable'
     >;
@@ -421,6 +1022,101 @@ getFunction(nameOrSignature: 'enable'): TypedContractMethod<
       [nodeId: BytesLike, ],
       [void],
       'nonpayable'
+    >;
+getFunction(nameOrSignature: 'enclave'): TypedContractMethod<
+      [teeId: BytesLike, ],
+      [[string, EnclaveStructOutput] & {key: string }],
+      'view'
+    >;
+getFunction(nameOrSignature: 'enclavesOf'): TypedContractMethod<
+      [teeType: BigNumberish, offset: BigNumberish, limit: BigNumberish, ],
+      [string[]],
+      'view'
+    >;
+getFunction(nameOrSignature: 'getActiveTEEs'): TypedContractMethod<
+      [teeType: BigNumberish, ],
+      [TEEInfoStructOutput[]],
+      'view'
+    >;
+getFunction(nameOrSignature: 'getApprovedPCRs'): TypedContractMethod<
+      [],
+      [PCRKeyStructOutput[]],
+      'view'
+    >;
+getFunction(nameOrSignature: 'getEnabledTEEs'): TypedContractMethod<
+      [teeType: BigNumberish, ],
+      [string[]],
+      'view'
+    >;
+getFunction(nameOrSignature: 'getTEE'): TypedContractMethod<
+      [teeId: BytesLike, ],
+      [TEEInfoStructOutput],
+      'view'
+    >;
+getFunction(nameOrSignature: 'getTEEPublicKey'): TypedContractMethod<
+      [teeId: BytesLike, ],
+      [string],
+      'view'
+    >;
+getFunction(nameOrSignature: 'getTEETypes'): TypedContractMethod<
+      [],
+      [[bigint[], TEETypeInfoStructOutput[]] & {ids: bigint[], infos: TEETypeInfoStructOutput[] }],
+      'view'
+    >;
+getFunction(nameOrSignature: 'getTEEsByOwner'): TypedContractMethod<
+      [owner: AddressLike, ],
+      [string[]],
+      'view'
+    >;
+getFunction(nameOrSignature: 'getTEEsByType'): TypedContractMethod<
+      [teeType: BigNumberish, ],
+      [string[]],
+      'view'
+    >;
+getFunction(nameOrSignature: 'guardian'): TypedContractMethod<
+      [],
+      [string],
+      'view'
+    >;
+getFunction(nameOrSignature: 'heartbeat'): TypedContractMethod<
+      [teeId: BytesLike, timestamp: BigNumberish, signature: BytesLike, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'heartbeatMaxAge'): TypedContractMethod<
+      [],
+      [bigint],
+      'view'
+    >;
+getFunction(nameOrSignature: 'images'): TypedContractMethod<
+      [],
+      [EnclaveImageStructOutput[]],
+      'view'
+    >;
+getFunction(nameOrSignature: 'isLiveAt'): TypedContractMethod<
+      [teeId: BytesLike, timestamp: BigNumberish, ],
+      [boolean],
+      'view'
+    >;
+getFunction(nameOrSignature: 'isPCRApproved'): TypedContractMethod<
+      [teeType: BigNumberish, pcrHash: BytesLike, ],
+      [boolean],
+      'view'
+    >;
+getFunction(nameOrSignature: 'isTEEActive'): TypedContractMethod<
+      [teeId: BytesLike, ],
+      [boolean],
+      'view'
+    >;
+getFunction(nameOrSignature: 'isTEEEnabled'): TypedContractMethod<
+      [teeId: BytesLike, ],
+      [boolean],
+      'view'
+    >;
+getFunction(nameOrSignature: 'isValidTEEType'): TypedContractMethod<
+      [teeType: BigNumberish, ],
+      [boolean],
+      'view'
     >;
 getFunction(nameOrSignature: 'minimumStake'): TypedContractMethod<
       [role: BigNumberish, ],
@@ -452,6 +1148,11 @@ getFunction(nameOrSignature: 'operatorOf'): TypedContractMethod<
       [string],
       'view'
     >;
+getFunction(nameOrSignature: 'operatorOfReceipt'): TypedContractMethod<
+      [domainSeparator: BytesLike, receipt: ReceiptStruct, signature: CompactSignatureStruct, ],
+      [string],
+      'view'
+    >;
 getFunction(nameOrSignature: 'owner'): TypedContractMethod<
       [],
       [string],
@@ -467,13 +1168,53 @@ getFunction(nameOrSignature: 'register'): TypedContractMethod<
       [string],
       'nonpayable'
     >;
+getFunction(nameOrSignature: 'registerEnclave'): TypedContractMethod<
+      [nodeId: BytesLike, teeType: BigNumberish, verifier: BigNumberish, document: BytesLike, signingKey: BytesLike, tlsCertificate: BytesLike, ],
+      [string],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'removeVerifier'): TypedContractMethod<
+      [index: BigNumberish, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'renewAttestation'): TypedContractMethod<
+      [teeId: BytesLike, verifier: BigNumberish, document: BytesLike, ],
+      [void],
+      'nonpayable'
+    >;
 getFunction(nameOrSignature: 'renounceOwnership'): TypedContractMethod<
       [],
       [void],
       'nonpayable'
     >;
+getFunction(nameOrSignature: 'requestChallenge'): TypedContractMethod<
+      [nodeId: BytesLike, teeType: BigNumberish, ],
+      [string],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'revokePCR'): TypedContractMethod<
+      [pcrHash: BytesLike, teeType: BigNumberish, ],
+      [void],
+      'nonpayable'
+    >;
 getFunction(nameOrSignature: 'revokeSigner'): TypedContractMethod<
       [key: AddressLike, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'setAttestationTtl'): TypedContractMethod<
+      [ttl: BigNumberish, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'setGuardian'): TypedContractMethod<
+      [guardian_: AddressLike, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'setHeartbeatMaxAge'): TypedContractMethod<
+      [maxAge: BigNumberish, ],
       [void],
       'nonpayable'
     >;
@@ -507,8 +1248,19 @@ getFunction(nameOrSignature: 'update'): TypedContractMethod<
       [void],
       'nonpayable'
     >;
+getFunction(nameOrSignature: 'verifiers'): TypedContractMethod<
+      [],
+      [AttestationVerifierStructOutput[]],
+      'view'
+    >;
 
-    getEvent(key: 'EIP712DomainChanged'): TypedContractEvent<EIP712DomainChangedEvent.InputTuple, EIP712DomainChangedEvent.OutputTuple, EIP712DomainChangedEvent.OutputObject>;
+    getEvent(key: 'AttestationTtlSet'): TypedContractEvent<AttestationTtlSetEvent.InputTuple, AttestationTtlSetEvent.OutputTuple, AttestationTtlSetEvent.OutputObject>;
+getEvent(key: 'ChallengeIssued'): TypedContractEvent<ChallengeIssuedEvent.InputTuple, ChallengeIssuedEvent.OutputTuple, ChallengeIssuedEvent.OutputObject>;
+getEvent(key: 'EIP712DomainChanged'): TypedContractEvent<EIP712DomainChangedEvent.InputTuple, EIP712DomainChangedEvent.OutputTuple, EIP712DomainChangedEvent.OutputObject>;
+getEvent(key: 'EnclaveAttested'): TypedContractEvent<EnclaveAttestedEvent.InputTuple, EnclaveAttestedEvent.OutputTuple, EnclaveAttestedEvent.OutputObject>;
+getEvent(key: 'GuardianSet'): TypedContractEvent<GuardianSetEvent.InputTuple, GuardianSetEvent.OutputTuple, GuardianSetEvent.OutputObject>;
+getEvent(key: 'HeartbeatMaxAgeSet'): TypedContractEvent<HeartbeatMaxAgeSetEvent.InputTuple, HeartbeatMaxAgeSetEvent.OutputTuple, HeartbeatMaxAgeSetEvent.OutputObject>;
+getEvent(key: 'HeartbeatReceived'): TypedContractEvent<HeartbeatReceivedEvent.InputTuple, HeartbeatReceivedEvent.OutputTuple, HeartbeatReceivedEvent.OutputObject>;
 getEvent(key: 'MinimumStakeSet'): TypedContractEvent<MinimumStakeSetEvent.InputTuple, MinimumStakeSetEvent.OutputTuple, MinimumStakeSetEvent.OutputObject>;
 getEvent(key: 'NodeDisabled'): TypedContractEvent<NodeDisabledEvent.InputTuple, NodeDisabledEvent.OutputTuple, NodeDisabledEvent.OutputObject>;
 getEvent(key: 'NodeEnabled'): TypedContractEvent<NodeEnabledEvent.InputTuple, NodeEnabledEvent.OutputTuple, NodeEnabledEvent.OutputObject>;
@@ -516,13 +1268,44 @@ getEvent(key: 'NodeRegistered'): TypedContractEvent<NodeRegisteredEvent.InputTup
 getEvent(key: 'NodeUpdated'): TypedContractEvent<NodeUpdatedEvent.InputTuple, NodeUpdatedEvent.OutputTuple, NodeUpdatedEvent.OutputObject>;
 getEvent(key: 'OwnershipTransferStarted'): TypedContractEvent<OwnershipTransferStartedEvent.InputTuple, OwnershipTransferStartedEvent.OutputTuple, OwnershipTransferStartedEvent.OutputObject>;
 getEvent(key: 'OwnershipTransferred'): TypedContractEvent<OwnershipTransferredEvent.InputTuple, OwnershipTransferredEvent.OutputTuple, OwnershipTransferredEvent.OutputObject>;
+getEvent(key: 'PCRApproved'): TypedContractEvent<PCRApprovedEvent.InputTuple, PCRApprovedEvent.OutputTuple, PCRApprovedEvent.OutputObject>;
+getEvent(key: 'PCRRevoked'): TypedContractEvent<PCRRevokedEvent.InputTuple, PCRRevokedEvent.OutputTuple, PCRRevokedEvent.OutputObject>;
 getEvent(key: 'SignerAdded'): TypedContractEvent<SignerAddedEvent.InputTuple, SignerAddedEvent.OutputTuple, SignerAddedEvent.OutputObject>;
 getEvent(key: 'SignerRevoked'): TypedContractEvent<SignerRevokedEvent.InputTuple, SignerRevokedEvent.OutputTuple, SignerRevokedEvent.OutputObject>;
+getEvent(key: 'TEEDisabled'): TypedContractEvent<TEEDisabledEvent.InputTuple, TEEDisabledEvent.OutputTuple, TEEDisabledEvent.OutputObject>;
+getEvent(key: 'TEERegistered'): TypedContractEvent<TEERegisteredEvent.InputTuple, TEERegisteredEvent.OutputTuple, TEERegisteredEvent.OutputObject>;
+getEvent(key: 'TEETypeAdded'): TypedContractEvent<TEETypeAddedEvent.InputTuple, TEETypeAddedEvent.OutputTuple, TEETypeAddedEvent.OutputObject>;
+getEvent(key: 'VerifierAdded'): TypedContractEvent<VerifierAddedEvent.InputTuple, VerifierAddedEvent.OutputTuple, VerifierAddedEvent.OutputObject>;
+getEvent(key: 'VerifierRemoved'): TypedContractEvent<VerifierRemovedEvent.InputTuple, VerifierRemovedEvent.OutputTuple, VerifierRemovedEvent.OutputObject>;
 
     filters: {
       
+      'AttestationTtlSet(uint256)': TypedContractEvent<AttestationTtlSetEvent.InputTuple, AttestationTtlSetEvent.OutputTuple, AttestationTtlSetEvent.OutputObject>;
+      AttestationTtlSet: TypedContractEvent<AttestationTtlSetEvent.InputTuple, AttestationTtlSetEvent.OutputTuple, AttestationTtlSetEvent.OutputObject>;
+    
+
+      'ChallengeIssued(bytes32,uint8,bytes32)': TypedContractEvent<ChallengeIssuedEvent.InputTuple, ChallengeIssuedEvent.OutputTuple, ChallengeIssuedEvent.OutputObject>;
+      ChallengeIssued: TypedContractEvent<ChallengeIssuedEvent.InputTuple, ChallengeIssuedEvent.OutputTuple, ChallengeIssuedEvent.OutputObject>;
+    
+
       'EIP712DomainChanged()': TypedContractEvent<EIP712DomainChangedEvent.InputTuple, EIP712DomainChangedEvent.OutputTuple, EIP712DomainChangedEvent.OutputObject>;
       EIP712DomainChanged: TypedContractEvent<EIP712DomainChangedEvent.InputTuple, EIP712DomainChangedEvent.OutputTuple, EIP712DomainChangedEvent.OutputObject>;
+    
+
+      'EnclaveAttested(bytes32,bytes32,address,bytes32,uint256,uint256)': TypedContractEvent<EnclaveAttestedEvent.InputTuple, EnclaveAttestedEvent.OutputTuple, EnclaveAttestedEvent.OutputObject>;
+      EnclaveAttested: TypedContractEvent<EnclaveAttestedEvent.InputTuple, EnclaveAttestedEvent.OutputTuple, EnclaveAttestedEvent.OutputObject>;
+    
+
+      'GuardianSet(address)': TypedContractEvent<GuardianSetEvent.InputTuple, GuardianSetEvent.OutputTuple, GuardianSetEvent.OutputObject>;
+      GuardianSet: TypedContractEvent<GuardianSetEvent.InputTuple, GuardianSetEvent.OutputTuple, GuardianSetEvent.OutputObject>;
+    
+
+      'HeartbeatMaxAgeSet(uint256)': TypedContractEvent<HeartbeatMaxAgeSetEvent.InputTuple, HeartbeatMaxAgeSetEvent.OutputTuple, HeartbeatMaxAgeSetEvent.OutputObject>;
+      HeartbeatMaxAgeSet: TypedContractEvent<HeartbeatMaxAgeSetEvent.InputTuple, HeartbeatMaxAgeSetEvent.OutputTuple, HeartbeatMaxAgeSetEvent.OutputObject>;
+    
+
+      'HeartbeatReceived(bytes32,uint256)': TypedContractEvent<HeartbeatReceivedEvent.InputTuple, HeartbeatReceivedEvent.OutputTuple, HeartbeatReceivedEvent.OutputObject>;
+      HeartbeatReceived: TypedContractEvent<HeartbeatReceivedEvent.InputTuple, HeartbeatReceivedEvent.OutputTuple, HeartbeatReceivedEvent.OutputObject>;
     
 
       'MinimumStakeSet(uint8,uint256)': TypedContractEvent<MinimumStakeSetEvent.InputTuple, MinimumStakeSetEvent.OutputTuple, MinimumStakeSetEvent.OutputObject>;
@@ -553,12 +1336,40 @@ getEvent(key: 'SignerRevoked'): TypedContractEvent<SignerRevokedEvent.InputTuple
       OwnershipTransferred: TypedContractEvent<OwnershipTransferredEvent.InputTuple, OwnershipTransferredEvent.OutputTuple, OwnershipTransferredEvent.OutputObject>;
     
 
+      'PCRApproved(bytes32,uint8,string)': TypedContractEvent<PCRApprovedEvent.InputTuple, PCRApprovedEvent.OutputTuple, PCRApprovedEvent.OutputObject>;
+      PCRApproved: TypedContractEvent<PCRApprovedEvent.InputTuple, PCRApprovedEvent.OutputTuple, PCRApprovedEvent.OutputObject>;
+    
+
+      'PCRRevoked(bytes32,uint8)': TypedContractEvent<PCRRevokedEvent.InputTuple, PCRRevokedEvent.OutputTuple, PCRRevokedEvent.OutputObject>;
+      PCRRevoked: TypedContractEvent<PCRRevokedEvent.InputTuple, PCRRevokedEvent.OutputTuple, PCRRevokedEvent.OutputObject>;
+    
+
       'SignerAdded(bytes32,address,uint256,uint256)': TypedContractEvent<SignerAddedEvent.InputTuple, SignerAddedEvent.OutputTuple, SignerAddedEvent.OutputObject>;
       SignerAdded: TypedContractEvent<SignerAddedEvent.InputTuple, SignerAddedEvent.OutputTuple, SignerAddedEvent.OutputObject>;
     
 
       'SignerRevoked(bytes32,address)': TypedContractEvent<SignerRevokedEvent.InputTuple, SignerRevokedEvent.OutputTuple, SignerRevokedEvent.OutputObject>;
       SignerRevoked: TypedContractEvent<SignerRevokedEvent.InputTuple, SignerRevokedEvent.OutputTuple, SignerRevokedEvent.OutputObject>;
+    
+
+      'TEEDisabled(bytes32)': TypedContractEvent<TEEDisabledEvent.InputTuple, TEEDisabledEvent.OutputTuple, TEEDisabledEvent.OutputObject>;
+      TEEDisabled: TypedContractEvent<TEEDisabledEvent.InputTuple, TEEDisabledEvent.OutputTuple, TEEDisabledEvent.OutputObject>;
+    
+
+      'TEERegistered(bytes32,address,uint8)': TypedContractEvent<TEERegisteredEvent.InputTuple, TEERegisteredEvent.OutputTuple, TEERegisteredEvent.OutputObject>;
+      TEERegistered: TypedContractEvent<TEERegisteredEvent.InputTuple, TEERegisteredEvent.OutputTuple, TEERegisteredEvent.OutputObject>;
+    
+
+      'TEETypeAdded(uint8,string)': TypedContractEvent<TEETypeAddedEvent.InputTuple, TEETypeAddedEvent.OutputTuple, TEETypeAddedEvent.OutputObject>;
+      TEETypeAdded: TypedContractEvent<TEETypeAddedEvent.InputTuple, TEETypeAddedEvent.OutputTuple, TEETypeAddedEvent.OutputObject>;
+    
+
+      'VerifierAdded(uint256,address,bytes32,bool)': TypedContractEvent<VerifierAddedEvent.InputTuple, VerifierAddedEvent.OutputTuple, VerifierAddedEvent.OutputObject>;
+      VerifierAdded: TypedContractEvent<VerifierAddedEvent.InputTuple, VerifierAddedEvent.OutputTuple, VerifierAddedEvent.OutputObject>;
+    
+
+      'VerifierRemoved(uint256,address)': TypedContractEvent<VerifierRemovedEvent.InputTuple, VerifierRemovedEvent.OutputTuple, VerifierRemovedEvent.OutputObject>;
+      VerifierRemoved: TypedContractEvent<VerifierRemovedEvent.InputTuple, VerifierRemovedEvent.OutputTuple, VerifierRemovedEvent.OutputObject>;
     
     };
   }

@@ -2,6 +2,9 @@
 /* tslint:disable */
 /* eslint-disable */
 export type { CodeData } from './CodeData.js';
+export type { EnclavePolicy } from './EnclavePolicy.js';
+export type { EnclaveReads } from './EnclaveReads.js';
+export type { EnclaveRegistry } from './EnclaveRegistry.js';
 export type { IEnclaveRegistry } from './IEnclaveRegistry.js';
 export type { INodeRegistry } from './INodeRegistry.js';
 export type { NodeRegistry } from './NodeRegistry.js';

@@ -100,12 +100,39 @@
   {
     "inputs": [
       {
+        "internalType": "uint256",
+        "name": "length",
+        "type": "uint256"
+      }
+    ],
+    "name": "InvalidSigningKey",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
         "internalType": "uint8",
         "name": "teeType",
         "type": "uint8"
       }
     ],
     "name": "InvalidTEEType",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "length",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "maximum",
+        "type": "uint256"
+      }
+    ],
+    "name": "InvalidTlsCertificate",
     "type": "error"
   },
   {
@@ -127,17 +154,6 @@
       }
     ],
     "name": "InvalidTtl",
-    "type": "error"
-  },
-  {
-    "inputs": [
-      {
-        "internalType": "string",
-        "name": "what",
-        "type": "string"
-      }
-    ],
-    "name": "KeyBindingFailed",
     "type": "error"
   },
   {
@@ -181,6 +197,17 @@
       }
     ],
     "name": "PCRNotApproved",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes",
+        "name": "found",
+        "type": "bytes"
+      }
+    ],
+    "name": "PublicKeyMismatch",
     "type": "error"
   },
   {
@@ -247,6 +274,22 @@
       }
     ],
     "name": "TooManyEnclaves",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes",
+        "name": "expected",
+        "type": "bytes"
+      },
+      {
+        "internalType": "bytes",
+        "name": "found",
+        "type": "bytes"
+      }
+    ],
+    "name": "UserDataMismatch",
     "type": "error"
   },
   {

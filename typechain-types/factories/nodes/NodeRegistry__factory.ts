@@ -28,6 +28,86 @@ import type { NonPayableOverrides } from "../../common.js"
     "inputs": [
       {
         "internalType": "uint256",
+        "name": "madeAt",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "notBefore",
+        "type": "uint256"
+      }
+    ],
+    "name": "AttestationTooOld",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "nodeId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "ChallengeMissing",
+    "type": "error"
+  },
+  {
+    "inputs": [],
+    "name": "DataNotStored",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "EnclaveIsLive",
+    "type": "error"
+  },
+  {
+    "inputs": [],
+    "name": "HeartbeatSignatureInvalid",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "timestamp",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "now_",
+        "type": "uint256"
+      }
+    ],
+    "name": "HeartbeatTimestampInFuture",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "timestamp",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "notBefore",
+        "type": "uint256"
+      }
+    ],
+    "name": "HeartbeatTimestampTooOld",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
         "name": "available",
         "type": "uint256"
       },
@@ -57,6 +137,22 @@ import type { NonPayableOverrides } from "../../common.js"
     "type": "error"
   },
   {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "index",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "length",
+        "type": "uint256"
+      }
+    ],
+    "name": "InvalidPCR",
+    "type": "error"
+  },
+  {
     "inputs": [],
     "name": "InvalidPayout",
     "type": "error"
@@ -64,6 +160,65 @@ import type { NonPayableOverrides } from "../../common.js"
   {
     "inputs": [],
     "name": "InvalidShortString",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "length",
+        "type": "uint256"
+      }
+    ],
+    "name": "InvalidSigningKey",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      }
+    ],
+    "name": "InvalidTEEType",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "length",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "maximum",
+        "type": "uint256"
+      }
+    ],
+    "name": "InvalidTlsCertificate",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "ttl",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "minimum",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "maximum",
+        "type": "uint256"
+      }
+    ],
+    "name": "InvalidTtl",
     "type": "error"
   },
   {
@@ -105,6 +260,17 @@ import type { NonPayableOverrides } from "../../common.js"
         "internalType": "address",
         "name": "caller",
         "type": "address"
+      }
+    ],
+    "name": "NotGuardian",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "address",
+        "name": "caller",
+        "type": "address"
       },
       {
         "internalType": "address",
@@ -135,6 +301,49 @@ import type { NonPayableOverrides } from "../../common.js"
       }
     ],
     "name": "OwnableUnauthorizedAccount",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "pcrHash",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      }
+    ],
+    "name": "PCRAlreadyExists",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "pcrHash",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      }
+    ],
+    "name": "PCRNotApproved",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes",
+        "name": "found",
+        "type": "bytes"
+      }
+    ],
+    "name": "PublicKeyMismatch",
     "type": "error"
   },
   {
@@ -184,6 +393,72 @@ import type { NonPayableOverrides } from "../../common.js"
   {
     "inputs": [
       {
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "TEEAlreadyExists",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "TEENotEnabled",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "TEENotFound",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      }
+    ],
+    "name": "TEETypeExists",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "chainId",
+        "type": "uint256"
+      }
+    ],
+    "name": "TestRootOnPublicChain",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "maximum",
+        "type": "uint256"
+      }
+    ],
+    "name": "TooManyEnclaves",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
         "internalType": "uint256",
         "name": "maximum",
         "type": "uint256"
@@ -193,9 +468,189 @@ import type { NonPayableOverrides } from "../../common.js"
     "type": "error"
   },
   {
+    "inputs": [
+      {
+        "internalType": "bytes",
+        "name": "expected",
+        "type": "bytes"
+      },
+      {
+        "internalType": "bytes",
+        "name": "found",
+        "type": "bytes"
+      }
+    ],
+    "name": "UserDataMismatch",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "address",
+        "name": "verifier",
+        "type": "address"
+      }
+    ],
+    "name": "VerifierExists",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "index",
+        "type": "uint256"
+      }
+    ],
+    "name": "VerifierNotInUse",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes",
+        "name": "expected",
+        "type": "bytes"
+      },
+      {
+        "internalType": "bytes",
+        "name": "found",
+        "type": "bytes"
+      }
+    ],
+    "name": "WrongChallenge",
+    "type": "error"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": false,
+        "internalType": "uint256",
+        "name": "ttl",
+        "type": "uint256"
+      }
+    ],
+    "name": "AttestationTtlSet",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "bytes32",
+        "name": "nodeId",
+        "type": "bytes32"
+      },
+      {
+        "indexed": true,
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      },
+      {
+        "indexed": false,
+        "internalType": "bytes32",
+        "name": "challenge",
+        "type": "bytes32"
+      }
+    ],
+    "name": "ChallengeIssued",
+    "type": "event"
+  },
+  {
     "anonymous": false,
     "inputs": [],
     "name": "EIP712DomainChanged",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      },
+      {
+        "indexed": true,
+        "internalType": "bytes32",
+        "name": "nodeId",
+        "type": "bytes32"
+      },
+      {
+        "indexed": true,
+        "internalType": "address",
+        "name": "key",
+        "type": "address"
+      },
+      {
+        "indexed": false,
+        "internalType": "bytes32",
+        "name": "pcrHash",
+        "type": "bytes32"
+      },
+      {
+        "indexed": false,
+        "internalType": "uint256",
+        "name": "verifier",
+        "type": "uint256"
+      },
+      {
+        "indexed": false,
+        "internalType": "uint256",
+        "name": "liveUntil",
+        "type": "uint256"
+      }
+    ],
+    "name": "EnclaveAttested",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "address",
+        "name": "guardian",
+        "type": "address"
+      }
+    ],
+    "name": "GuardianSet",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": false,
+        "internalType": "uint256",
+        "name": "maxAge",
+        "type": "uint256"
+      }
+    ],
+    "name": "HeartbeatMaxAgeSet",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      },
+      {
+        "indexed": false,
+        "internalType": "uint256",
+        "name": "timestamp",
+        "type": "uint256"
+      }
+    ],
+    "name": "HeartbeatReceived",
     "type": "event"
   },
   {
@@ -349,6 +804,50 @@ import type { NonPayableOverrides } from "../../common.js"
       {
         "indexed": true,
         "internalType": "bytes32",
+        "name": "pcrHash",
+        "type": "bytes32"
+      },
+      {
+        "indexed": true,
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      },
+      {
+        "indexed": false,
+        "internalType": "string",
+        "name": "version",
+        "type": "string"
+      }
+    ],
+    "name": "PCRApproved",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "bytes32",
+        "name": "pcrHash",
+        "type": "bytes32"
+      },
+      {
+        "indexed": true,
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      }
+    ],
+    "name": "PCRRevoked",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "bytes32",
         "name": "nodeId",
         "type": "bytes32"
       },
@@ -394,6 +893,113 @@ import type { NonPayableOverrides } from "../../common.js"
     "type": "event"
   },
   {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "TEEDisabled",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      },
+      {
+        "indexed": true,
+        "internalType": "address",
+        "name": "owner",
+        "type": "address"
+      },
+      {
+        "indexed": false,
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      }
+    ],
+    "name": "TEERegistered",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "uint8",
+        "name": "typeId",
+        "type": "uint8"
+      },
+      {
+        "indexed": false,
+        "internalType": "string",
+        "name": "name",
+        "type": "string"
+      }
+    ],
+    "name": "TEETypeAdded",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "uint256",
+        "name": "index",
+        "type": "uint256"
+      },
+      {
+        "indexed": true,
+        "internalType": "address",
+        "name": "verifier",
+        "type": "address"
+      },
+      {
+        "indexed": false,
+        "internalType": "bytes32",
+        "name": "root",
+        "type": "bytes32"
+      },
+      {
+        "indexed": false,
+        "internalType": "bool",
+        "name": "testRoot",
+        "type": "bool"
+      }
+    ],
+    "name": "VerifierAdded",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "uint256",
+        "name": "index",
+        "type": "uint256"
+      },
+      {
+        "indexed": true,
+        "internalType": "address",
+        "name": "verifier",
+        "type": "address"
+      }
+    ],
+    "name": "VerifierRemoved",
+    "type": "event"
+  },
+  {
     "inputs": [],
     "name": "acceptOwnership",
     "outputs": [],
@@ -431,12 +1037,170 @@ import type { NonPayableOverrides } from "../../common.js"
   {
     "inputs": [
       {
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      },
+      {
+        "internalType": "string",
+        "name": "name",
+        "type": "string"
+      }
+    ],
+    "name": "addTEEType",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "contract INitroAttestationVerifier",
+        "name": "verifier",
+        "type": "address"
+      }
+    ],
+    "name": "addVerifier",
+    "outputs": [
+      {
+        "internalType": "uint256",
+        "name": "index",
+        "type": "uint256"
+      }
+    ],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "internalType": "bytes",
+            "name": "pcr0",
+            "type": "bytes"
+          },
+          {
+            "internalType": "bytes",
+            "name": "pcr1",
+            "type": "bytes"
+          },
+          {
+            "internalType": "bytes",
+            "name": "pcr2",
+            "type": "bytes"
+          }
+        ],
+        "internalType": "struct PCRMeasurements",
+        "name": "pcrs",
+        "type": "tuple"
+      },
+      {
+        "internalType": "string",
+        "name": "version",
+        "type": "string"
+      },
+      {
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      }
+    ],
+    "name": "approvePCR",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "attestationTtl",
+    "outputs": [
+      {
+        "internalType": "uint32",
+        "name": "",
+        "type": "uint32"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "internalType": "bytes",
+            "name": "pcr0",
+            "type": "bytes"
+          },
+          {
+            "internalType": "bytes",
+            "name": "pcr1",
+            "type": "bytes"
+          },
+          {
+            "internalType": "bytes",
+            "name": "pcr2",
+            "type": "bytes"
+          }
+        ],
+        "internalType": "struct PCRMeasurements",
+        "name": "pcrs",
+        "type": "tuple"
+      }
+    ],
+    "name": "computePCRHash",
+    "outputs": [
+      {
+        "internalType": "bytes32",
+        "name": "",
+        "type": "bytes32"
+      }
+    ],
+    "stateMutability": "pure",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes",
+        "name": "publicKey",
+        "type": "bytes"
+      }
+    ],
+    "name": "computeTEEId",
+    "outputs": [
+      {
+        "internalType": "bytes32",
+        "name": "",
+        "type": "bytes32"
+      }
+    ],
+    "stateMutability": "pure",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
         "internalType": "bytes32",
         "name": "nodeId",
         "type": "bytes32"
       }
     ],
     "name": "disable",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "disableTEE",
     "outputs": [],
     "stateMutability": "nonpayable",
     "type": "function"
@@ -495,6 +1259,667 @@ import type { NonPayableOverrides } from "../../common.js"
     "name": "enable",
     "outputs": [],
     "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "enclave",
+    "outputs": [
+      {
+        "internalType": "address",
+        "name": "key",
+        "type": "address"
+      },
+      {
+        "components": [
+          {
+            "internalType": "address",
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "internalType": "uint32",
+            "name": "attestedAt",
+            "type": "uint32"
+          },
+          {
+            "internalType": "uint32",
+            "name": "liveUntil",
+            "type": "uint32"
+          },
+          {
+            "internalType": "uint32",
+            "name": "heartbeatAt",
+            "type": "uint32"
+          },
+          {
+            "internalType": "address",
+            "name": "data",
+            "type": "address"
+          },
+          {
+            "internalType": "uint32",
+            "name": "image",
+            "type": "uint32"
+          },
+          {
+            "internalType": "uint16",
+            "name": "verifier",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint32",
+            "name": "index",
+            "type": "uint32"
+          },
+          {
+            "internalType": "uint16",
+            "name": "keyLength",
+            "type": "uint16"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "nodeId",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "leaf",
+            "type": "bytes32"
+          }
+        ],
+        "internalType": "struct Enclave",
+        "name": "",
+        "type": "tuple"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      },
+      {
+        "internalType": "uint256",
+        "name": "offset",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "limit",
+        "type": "uint256"
+      }
+    ],
+    "name": "enclavesOf",
+    "outputs": [
+      {
+        "internalType": "bytes32[]",
+        "name": "teeIds",
+        "type": "bytes32[]"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      }
+    ],
+    "name": "getActiveTEEs",
+    "outputs": [
+      {
+        "components": [
+          {
+            "internalType": "address",
+            "name": "owner",
+            "type": "address"
+          },
+          {
+            "internalType": "address",
+            "name": "paymentAddress",
+            "type": "address"
+          },
+          {
+            "internalType": "string",
+            "name": "endpoint",
+            "type": "string"
+          },
+          {
+            "internalType": "bytes",
+            "name": "publicKey",
+            "type": "bytes"
+          },
+          {
+            "internalType": "bytes",
+            "name": "tlsCertificate",
+            "type": "bytes"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "pcrHash",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "uint8",
+            "name": "teeType",
+            "type": "uint8"
+          },
+          {
+            "internalType": "bool",
+            "name": "enabled",
+            "type": "bool"
+          },
+          {
+            "internalType": "uint256",
+            "name": "registeredAt",
+            "type": "uint256"
+          },
+          {
+            "internalType": "uint256",
+            "name": "lastHeartbeatAt",
+            "type": "uint256"
+          },
+          {
+            "components": [
+              {
+                "internalType": "uint8",
+                "name": "keyId",
+                "type": "uint8"
+              },
+              {
+                "internalType": "uint16",
+                "name": "kemId",
+                "type": "uint16"
+              },
+              {
+                "internalType": "uint16",
+                "name": "kdfId",
+                "type": "uint16"
+              },
+              {
+                "internalType": "uint16",
+                "name": "aeadId",
+                "type": "uint16"
+              },
+              {
+                "internalType": "bytes",
+                "name": "publicKey",
+                "type": "bytes"
+              },
+              {
+                "internalType": "bytes",
+                "name": "keyConfig",
+                "type": "bytes"
+              },
+              {
+                "internalType": "uint256",
+                "name": "registeredAt",
+                "type": "uint256"
+              }
+            ],
+            "internalType": "struct OhttpConfig",
+            "name": "ohttpConfig",
+            "type": "tuple"
+          }
+        ],
+        "internalType": "struct TEEInfo[]",
+        "name": "infos",
+        "type": "tuple[]"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "getApprovedPCRs",
+    "outputs": [
+      {
+        "components": [
+          {
+            "internalType": "bytes32",
+            "name": "pcrHash",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "uint8",
+            "name": "teeType",
+            "type": "uint8"
+          }
+        ],
+        "internalType": "struct PCRKey[]",
+        "name": "keys",
+        "type": "tuple[]"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      }
+    ],
+    "name": "getEnabledTEEs",
+    "outputs": [
+      {
+        "internalType": "bytes32[]",
+        "name": "teeIds",
+        "type": "bytes32[]"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "getTEE",
+    "outputs": [
+      {
+        "components": [
+          {
+            "internalType": "address",
+            "name": "owner",
+            "type": "address"
+          },
+          {
+            "internalType": "address",
+            "name": "paymentAddress",
+            "type": "address"
+          },
+          {
+            "internalType": "string",
+            "name": "endpoint",
+            "type": "string"
+          },
+          {
+            "internalType": "bytes",
+            "name": "publicKey",
+            "type": "bytes"
+          },
+          {
+            "internalType": "bytes",
+            "name": "tlsCertificate",
+            "type": "bytes"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "pcrHash",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "uint8",
+            "name": "teeType",
+            "type": "uint8"
+          },
+          {
+            "internalType": "bool",
+            "name": "enabled",
+            "type": "bool"
+          },
+          {
+            "internalType": "uint256",
+            "name": "registeredAt",
+            "type": "uint256"
+          },
+          {
+            "internalType": "uint256",
+            "name": "lastHeartbeatAt",
+            "type": "uint256"
+          },
+          {
+            "components": [
+              {
+                "internalType": "uint8",
+                "name": "keyId",
+                "type": "uint8"
+              },
+              {
+                "internalType": "uint16",
+                "name": "kemId",
+                "type": "uint16"
+              },
+              {
+                "internalType": "uint16",
+                "name": "kdfId",
+                "type": "uint16"
+              },
+              {
+                "internalType": "uint16",
+                "name": "aeadId",
+                "type": "uint16"
+              },
+              {
+                "internalType": "bytes",
+                "name": "publicKey",
+                "type": "bytes"
+              },
+              {
+                "internalType": "bytes",
+                "name": "keyConfig",
+                "type": "bytes"
+              },
+              {
+                "internalType": "uint256",
+                "name": "registeredAt",
+                "type": "uint256"
+              }
+            ],
+            "internalType": "struct OhttpConfig",
+            "name": "ohttpConfig",
+            "type": "tuple"
+          }
+        ],
+        "internalType": "struct TEEInfo",
+        "name": "info",
+        "type": "tuple"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "getTEEPublicKey",
+    "outputs": [
+      {
+        "internalType": "bytes",
+        "name": "signingKey",
+        "type": "bytes"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "getTEETypes",
+    "outputs": [
+      {
+        "internalType": "uint8[]",
+        "name": "ids",
+        "type": "uint8[]"
+      },
+      {
+        "components": [
+          {
+            "internalType": "string",
+            "name": "name",
+            "type": "string"
+          },
+          {
+            "internalType": "uint256",
+            "name": "addedAt",
+            "type": "uint256"
+          }
+        ],
+        "internalType": "struct TEETypeInfo[]",
+        "name": "infos",
+        "type": "tuple[]"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "address",
+        "name": "owner",
+        "type": "address"
+      }
+    ],
+    "name": "getTEEsByOwner",
+    "outputs": [
+      {
+        "internalType": "bytes32[]",
+        "name": "teeIds",
+        "type": "bytes32[]"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      }
+    ],
+    "name": "getTEEsByType",
+    "outputs": [
+      {
+        "internalType": "bytes32[]",
+        "name": "",
+        "type": "bytes32[]"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "guardian",
+    "outputs": [
+      {
+        "internalType": "address",
+        "name": "",
+        "type": "address"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "uint256",
+        "name": "timestamp",
+        "type": "uint256"
+      },
+      {
+        "internalType": "bytes",
+        "name": "signature",
+        "type": "bytes"
+      }
+    ],
+    "name": "heartbeat",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "heartbeatMaxAge",
+    "outputs": [
+      {
+        "internalType": "uint256",
+        "name": "",
+        "type": "uint256"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "images",
+    "outputs": [
+      {
+        "components": [
+          {
+            "internalType": "bytes32",
+            "name": "pcrHash",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "uint8",
+            "name": "teeType",
+            "type": "uint8"
+          },
+          {
+            "internalType": "uint40",
+            "name": "approvedAt",
+            "type": "uint40"
+          },
+          {
+            "internalType": "uint40",
+            "name": "revokedAt",
+            "type": "uint40"
+          },
+          {
+            "internalType": "string",
+            "name": "version",
+            "type": "string"
+          }
+        ],
+        "internalType": "struct EnclaveImage[]",
+        "name": "",
+        "type": "tuple[]"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "uint256",
+        "name": "timestamp",
+        "type": "uint256"
+      }
+    ],
+    "name": "isLiveAt",
+    "outputs": [
+      {
+        "internalType": "bool",
+        "name": "",
+        "type": "bool"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      },
+      {
+        "internalType": "bytes32",
+        "name": "pcrHash",
+        "type": "bytes32"
+      }
+    ],
+    "name": "isPCRApproved",
+    "outputs": [
+      {
+        "internalType": "bool",
+        "name": "",
+        "type": "bool"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "isTEEActive",
+    "outputs": [
+      {
+        "internalType": "bool",
+        "name": "",
+        "type": "bool"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "isTEEEnabled",
+    "outputs": [
+      {
+        "internalType": "bool",
+        "name": "",
+        "type": "bool"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      }
+    ],
+    "name": "isValidTEEType",
+    "outputs": [
+      {
+        "internalType": "bool",
+        "name": "",
+        "type": "bool"
+      }
+    ],
+    "stateMutability": "view",
     "type": "function"
   },
   {
@@ -701,6 +2126,89 @@ import type { NonPayableOverrides } from "../../common.js"
     "type": "function"
   },
   {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "domainSeparator",
+        "type": "bytes32"
+      },
+      {
+        "components": [
+          {
+            "internalType": "bytes32",
+            "name": "requestId",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "modelId",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "uint8",
+            "name": "mode",
+            "type": "uint8"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "inputHash",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "outputHash",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "address",
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "internalType": "uint96",
+            "name": "fee",
+            "type": "uint96"
+          },
+          {
+            "internalType": "uint64",
+            "name": "servedAt",
+            "type": "uint64"
+          }
+        ],
+        "internalType": "struct Receipt",
+        "name": "receipt",
+        "type": "tuple"
+      },
+      {
+        "components": [
+          {
+            "internalType": "bytes32",
+            "name": "r",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "vs",
+            "type": "bytes32"
+          }
+        ],
+        "internalType": "struct CompactSignature",
+        "name": "signature",
+        "type": "tuple"
+      }
+    ],
+    "name": "operatorOfReceipt",
+    "outputs": [
+      {
+        "internalType": "address",
+        "name": "",
+        "type": "address"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
     "inputs": [],
     "name": "owner",
     "outputs": [
@@ -756,8 +2264,130 @@ import type { NonPayableOverrides } from "../../common.js"
     "type": "function"
   },
   {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "nodeId",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      },
+      {
+        "internalType": "uint256",
+        "name": "verifier",
+        "type": "uint256"
+      },
+      {
+        "internalType": "bytes",
+        "name": "document",
+        "type": "bytes"
+      },
+      {
+        "internalType": "bytes",
+        "name": "signingKey",
+        "type": "bytes"
+      },
+      {
+        "internalType": "bytes",
+        "name": "tlsCertificate",
+        "type": "bytes"
+      }
+    ],
+    "name": "registerEnclave",
+    "outputs": [
+      {
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      }
+    ],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "index",
+        "type": "uint256"
+      }
+    ],
+    "name": "removeVerifier",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "teeId",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "uint256",
+        "name": "verifier",
+        "type": "uint256"
+      },
+      {
+        "internalType": "bytes",
+        "name": "document",
+        "type": "bytes"
+      }
+    ],
+    "name": "renewAttestation",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
     "inputs": [],
     "name": "renounceOwnership",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "nodeId",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      }
+    ],
+    "name": "requestChallenge",
+    "outputs": [
+      {
+        "internalType": "bytes32",
+        "name": "challenge",
+        "type": "bytes32"
+      }
+    ],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "pcrHash",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "uint8",
+        "name": "teeType",
+        "type": "uint8"
+      }
+    ],
+    "name": "revokePCR",
     "outputs": [],
     "stateMutability": "nonpayable",
     "type": "function"
@@ -771,6 +2401,45 @@ import type { NonPayableOverrides } from "../../common.js"
       }
     ],
     "name": "revokeSigner",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "ttl",
+        "type": "uint256"
+      }
+    ],
+    "name": "setAttestationTtl",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "address",
+        "name": "guardian_",
+        "type": "address"
+      }
+    ],
+    "name": "setGuardian",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "maxAge",
+        "type": "uint256"
+      }
+    ],
+    "name": "setHeartbeatMaxAge",
     "outputs": [],
     "stateMutability": "nonpayable",
     "type": "function"
@@ -894,10 +2563,40 @@ import type { NonPayableOverrides } from "../../common.js"
     "outputs": [],
     "stateMutability": "nonpayable",
     "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "verifiers",
+    "outputs": [
+      {
+        "components": [
+          {
+            "internalType": "contract INitroAttestationVerifier",
+            "name": "verifier",
+            "type": "address"
+          },
+          {
+            "internalType": "uint40",
+            "name": "removedAt",
+            "type": "uint40"
+          },
+          {
+            "internalType": "bool",
+            "name": "testRoot",
+            "type": "bool"
+          }
+        ],
+        "internalType": "struct AttestationVerifier[]",
+        "name": "",
+        "type": "tuple[]"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
   }
 ] as const;
 
-  const _bytecode = "0x61018080604052346101f057604081612bcb803803809161002082856101f4565b8339810103126101f0578051906001600160a01b03821682036101f057602001516001600160a01b038116908190036101f057604051906100626040836101f4565b600c8252602082016b13dc195b91dc98591a595b9d60a21b81526040519261008b6040856101f4565b600184526020840192603160f81b845280156101dd57600180546001600160a01b03199081169091555f8054918216831781556001600160a01b03909116907f8be0079c531659141344cd1fd0a4f28419497f9722a3daafe3b4186f6b6457e09080a36100f78161022b565b610120526101048461022b565b61014052519020918260e05251902080610100524660a0526040519060208201927f8b73c3c69bb8fe3d512ecc4cf759cc79239f7b179b0ffacaa9a75d522b39400f8452604083015260608201524660808201523060a082015260a0815261016d60c0826101f4565b5190206080523060c05261016052604051612934908161029782396080518161275e015260a0518161281b015260c0518161272f015260e051816127ad015261010051816127d30152610120518161059d015261014051816105c601526101605181818161117001526117670152f35b631e4fbdf760e01b5f525f60045260245ffd5b5f80fd5b601f909101601f19168101906001600160401b0382119082101761021757604052565b634e487b7160e01b5f52604160045260245ffd5b601f815111610256576020815191015160208210610247571790565b5f198260200360031b1b161790565b604460209160405192839163305a27a960e01b83528160048401528051918291826024860152018484015e5f828201840152601f01601f19168101030190fdfe60806040526004361015610011575f80fd5b5f3560e01c80630f7bfe2c14611b505780631059171e14611aa5578063317ad59314611a4257806345114923146118085780634a2ac04f1461178b5780634cf088d91461171d5780635393fbac146116d7578063691f4dde146110b3578063715018a614610ff1578063736c0d5b14610f4c57806375b04c1f14610baf578063796a486c14610b6057806379ba509714610a585780637abcb27d146109685780637c97e6ec146107ce578063846602811461069957806384b0196e146105675780638da5cb5b14610517578063c34b44a014610380578063cf751d811461021d578063e30c3978146101cc5763f2fde38b1461010b575f80fd5b346101c85760207ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c85773ffffffffffffffffffffffffffffffffffffffff61015761205b565b61015f612649565b16807fffffffffffffffffffffffff0000000000000000000000000000000000000000600154161760015573ffffffffffffffffffffffffffffffffffffffff5f54167f38d16b8cac22d99fc7c124b9cd0de2d3fa1faef420bfe791d8c362d765e227005f80a3005b5f80fd5b346101c8575f7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c857602073ffffffffffffffffffffffffffffffffffffffff60015416604051908152f35b346101c85760207ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c857600435610258816124f3565b805f5260076020526102748160ff60405f205460a81c166121b0565b805f52600760205260405f207fffffffffffffffffffff00ffffffffffffffffffffffffffffffffffffffffff8154169055805f52600860205260405f208054805b6102e157827ff50086095370a07ea5fdbca754a29ba7f155401f887a8a2d2c7fcdd5d55283215f80a2005b7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff8101908082116103535761034873ffffffffffffffffffffffffffffffffffffffff61033161034d948661225c565b90549060031b1c1661034285612443565b85612669565b6124c8565b806102b6565b7f4e487b71000000000000000000000000000000000000000000000000000000005f52601160045260245ffd5b346101c85760207ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c8576103b761205b565b73ffffffffffffffffffffffffffffffffffffffff8116805f52600560205260405f2054916103e5836124f3565b5f838152600860205260408120805494915b858110806104e7575b156104135761040e906123ae565b6103f7565b919293858310156104bc57507fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff8501948511610353576104b06104b59261048473ffffffffffffffffffffffffffffffffffffffff6104756104ba998661225c565b90549060031b1c16918461225c565b90919073ffffffffffffffffffffffffffffffffffffffff8084549260031b9316831b921b1916179055565b612443565b612669565b005b7f7ac2406d000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b508473ffffffffffffffffffffffffffffffffffffffff610508838561225c565b90549060031b1c161415610400565b346101c8575f7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c857602073ffffffffffffffffffffffffffffffffffffffff5f5416604051908152f35b346101c8575f7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c85761063d6105c17f00000000000000000000000000000000000000000000000000000000000000006128d0565b6105ea7f00000000000000000000000000000000000000000000000000000000000000006128d0565b602061064b604051926105fd838561221b565b5f84525f3681376040519586957f0f00000000000000000000000000000000000000000000000000000000000000875260e08588015260e08701906120b9565b9085820360408701526120b9565b4660608501523060808501525f60a085015283810360c08501528180845192838152019301915f5b82811061068257505050500390f35b835185528695509381019392810192600101610673565b346101c85760607ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c8576106d061205b565b6024359060ff82168092036101c85773ffffffffffffffffffffffffffffffffffffffff60443591165f526004602052606060405f209260405193610714856121e3565b5473ffffffffffffffffffffffffffffffffffffffff81169485815264ffffffffff8260a01c169081602082015260ff64ffffffffff8460c81c169384604084015260f01c16948591015284101593846107c4575b5050826107b9575b826107a9575b5050156107a0576020905b73ffffffffffffffffffffffffffffffffffffffff60405191168152f35b5060205f610782565b1c60019081161490508280610777565b600881109250610771565b1092508480610769565b346101c85760207ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c8576108056123ff565b506004355f52600760205260405f20600260405191610823836121ff565b65ffffffffffff815473ffffffffffffffffffffffffffffffffffffffff8116855261085860ff8260a01c16602087016123db565b60ff8160a81c161515604086015260b01c16606084015273ffffffffffffffffffffffffffffffffffffffff600182015416608084015201906040515f928054906108a28261229e565b808452916001811690811561092257506001146108e8575b50506108cb816108e494038261221b565b60a08201526040519182916020835260208301906120fc565b0390f35b9093505f5260205f205f905b84821061090c5750810160200192506108cb816108ba565b60018160209254838587010152019101906108f4565b6108e4965084925060209150927fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff006108cb941682840152151560051b82010194506108ba565b346101c85760207ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c8576004355f52600860205260405f20604051806020835491828152019081935f5260205f20905f5b818110610a2c57505050816109d491038261221b565b604051918291602083019060208452518091526040830191905f5b8181106109fd575050500390f35b825173ffffffffffffffffffffffffffffffffffffffff168452859450602093840193909201916001016109ef565b825473ffffffffffffffffffffffffffffffffffffffff168452602090930192600192830192016109be565b346101c8575f7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c8573373ffffffffffffffffffffffffffffffffffffffff6001541603610b34577fffffffffffffffffffffffff0000000000000000000000000000000000000000600154166001555f54337fffffffffffffffffffffffff00000000000000000000000000000000000000008216175f5573ffffffffffffffffffffffffffffffffffffffff3391167f8be0079c531659141344cd1fd0a4f28419497f9722a3daafe3b4186f6b6457e05f80a3005b7f118cdaa7000000000000000000000000000000000000000000000000000000005f523360045260245ffd5b346101c85760207ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c85760043560038110156101c857610ba6602091612182565b54604051908152f35b346101c85760607ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c85760043560038110156101c857602435610bf960443592612199565b9182548083105f14610f4557828103908111610353575b80821015610f3d5750905b610c24826123e7565b91610c32604051938461221b565b808352610c3e816123e7565b937fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe0602085019501368637610c72826123e7565b92610c80604051948561221b565b8284527fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe0610cad846123e7565b015f5b818110610f1e5750505f5b838110610d825750505050604051928392604084019060408552518091526060840191905f5b818110610d69575050508281036020840152815180825260208201916020808360051b8301019401925f915b838310610d1a5786860387f35b919395509193602080610d57837fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe0866001960301875289516120fc565b97019301930190928695949293610d0d565b8251845286955060209384019390920191600101610ce1565b8082979596970180831161035357610d9a908461225c565b90549060031b1c610dab828961242f565b52610db6818861242f565b515f52600760205260405f20600260405191610dd1836121ff565b65ffffffffffff815473ffffffffffffffffffffffffffffffffffffffff81168552610e0660ff8260a01c16602087016123db565b60ff8160a81c161515604086015260b01c16606084015273ffffffffffffffffffffffffffffffffffffffff600182015416608084015201604051905f90805490610e508261229e565b8085529160018116908115610ed95750600114610ea0575b505090610e7b816001959493038261221b565b60a0820152610e8a828961242f565b52610e95818861242f565b500195949395610cbb565b5f908152602081209092505b818310610ec35750508101602001610e7b82610e68565b6001816020925483868801015201920191610eac565b7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff001660208087019190915292151560051b85019092019250610e7b9150839050610e68565b602090610f2d989697986123ff565b82828a0101520196959496610cb0565b905090610c1b565b505f610c10565b346101c85760207ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c85773ffffffffffffffffffffffffffffffffffffffff610f9861205b565b165f526004602052608060405f205460ff6040519173ffffffffffffffffffffffffffffffffffffffff8116835264ffffffffff8160a01c16602084015264ffffffffff8160c81c16604084015260f01c166060820152f35b346101c8575f7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c857611027612649565b7fffffffffffffffffffffffff0000000000000000000000000000000000000000600154166001555f73ffffffffffffffffffffffffffffffffffffffff81547fffffffffffffffffffffffff000000000000000000000000000000000000000081168355167f8be0079c531659141344cd1fd0a4f28419497f9722a3daafe3b4186f6b6457e08280a3005b346101c85760607ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c85760043560038110156101c8576110f6612038565b9060443567ffffffffffffffff81116101c85761111790369060040161207e565b9190926040517f7a04519c00000000000000000000000000000000000000000000000000000000815233600482015261115360248201846120ac565b60208160448173ffffffffffffffffffffffffffffffffffffffff7f0000000000000000000000000000000000000000000000000000000000000000165afa9081156116cc575f9161169a575b506111aa83612182565b549081811061166c5750506111c08385836125b6565b335f52600a60205260405f208054906111d8826123ae565b9055604051602081019146835230604083015233606083015260808201526080815261120560a08261221b565b51902092604051611215816121ff565b338152602081019061122785836123db565b6040810190600182526060810165ffffffffffff421681526080820173ffffffffffffffffffffffffffffffffffffffff8716815267ffffffffffffffff861161156757604051946112a1601f88017fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe0166020018761221b565b86865236878c01116101c857868b60208801375f6020888801015260a08401958652895f52600760205273ffffffffffffffffffffffffffffffffffffffff8060405f20955116167fffffffffffffffffffffffff00000000000000000000000000000000000000008554161784555191600383101561163f5760029473ffffffffffffffffffffffffffffffffffffffff937fffffffffffffffffffffff00ffffffffffffffffffffffffffffffffffffffff74ff000000000000000000000000000000000000000087549260a01b1691161785555115157fffffffffffffffffffff00ffffffffffffffffffffffffffffffffffffffffff75ff00000000000000000000000000000000000000000086549260a81b169116178455517fffffffff000000000000ffffffffffffffffffffffffffffffffffffffffffff7bffffffffffff0000000000000000000000000000000000000000000085549260b01b169116178355511673ffffffffffffffffffffffffffffffffffffffff6001830191167fffffffffffffffffffffffff000000000000000000000000000000000000000082541617905501905180519067ffffffffffffffff82116115675761147682611470855461229e565b856122ef565b602090601f831160011461159f576114c392915f9183611594575b50507fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff8260011b9260031b1c19161790565b90555b6114cf83612199565b90815490680100000000000000008210156115675760209661151983889560017fd118aef015f0f42aa6946fa87b34f6c8479bff73bc70175cc475b3575308dc479601815561225c565b81549060031b907fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff87831b921b191617905561155c60405192839233978461234d565b0390a4604051908152f35b7f4e487b71000000000000000000000000000000000000000000000000000000005f52604160045260245ffd5b015190508980611491565b907fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe0831691845f52815f20925f5b81811061162757509084600195949392106115f0575b505050811b0190556114c6565b01517fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff60f88460031b161c191690558880806115e3565b929360206001819287860151815501950193016115cd565b7f4e487b71000000000000000000000000000000000000000000000000000000005f52602160045260245ffd5b7f45be0a26000000000000000000000000000000000000000000000000000000005f5260045260245260445ffd5b90506020813d6020116116c4575b816116b56020938361221b565b810103126101c85751856111a0565b3d91506116a8565b6040513d5f823e3d90fd5b346101c85760207ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c85760043560038110156101c857610ba6602091612199565b346101c8575f7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c857602060405173ffffffffffffffffffffffffffffffffffffffff7f0000000000000000000000000000000000000000000000000000000000000000168152f35b346101c85760407ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c85760043560038110156101c8577f047f744c2e562364195b8cb6e4cb6fb7b7a19f1945b46bf7ca5332c87b598a7c60206024356117f4612649565b806117fe85612182565b55604051908152a2005b346101c85760607ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c857600435611842612038565b9060443567ffffffffffffffff81116101c85761186390369060040161207e565b9261186d836124f3565b6118788483836125b6565b825f526007602052600260405f206001810173ffffffffffffffffffffffffffffffffffffffff84167fffffffffffffffffffffffff00000000000000000000000000000000000000008254161790550167ffffffffffffffff8511611567576118ec856118e6835461229e565b836122ef565b5f601f861160011461197c579461196c9161195d82807faff940cfa0fa5ad5a3bc6eee72da83064accfb42081dc9a0e11c7bfedddf513198995f91611971575b507fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff8260011b9260031b1c19161790565b90555b6040519384938461234d565b0390a2005b90508701358a61192c565b7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe0861690825f5260205f20915f5b818110611a2a57509161196c9391887faff940cfa0fa5ad5a3bc6eee72da83064accfb42081dc9a0e11c7bfedddf5131989994106119f2575b5050600182811b019055611960565b7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff60f88560031b161c199087013516905587806119e3565b9192602060018192868a0135815501940192016119aa565b346101c85760207ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c85773ffffffffffffffffffffffffffffffffffffffff611a8e61205b565b165f526005602052602060405f2054604051908152f35b346101c85760207ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c857600435611ae0816124f3565b805f52600760205260405f2075010000000000000000000000000000000000000000007fffffffffffffffffffff00ffffffffffffffffffffffffffffffffffffffffff8254161790557f40540b1cb4851a34726eb65df76abdeac95fd88def0018788446734815c554895f80a2005b346101c85760807ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126101c857600435611b8a612038565b906044359164ffffffffff83168093036101c85760643567ffffffffffffffff81116101c857611bbe90369060040161207e565b9390611bc9846124f3565b835f526007602052611be58460ff60405f205460a81c166121b0565b4282111561200c5773ffffffffffffffffffffffffffffffffffffffff831694855f52600460205273ffffffffffffffffffffffffffffffffffffffff60405f205416611fe057611cc191604260405160208101907f9dee834a411eb764114fae746903381ed8177724fcb5faac4d0431e9c8da6cf5825288604082015233606082015286608082015260808152611c7e60a08261221b565b519020611c89612718565b90604051917f190100000000000000000000000000000000000000000000000000000000000083526002830152602282015220612582565b50600481101561163f578590159182611fc0575b505015611f9457825f52600860205260405f20908154805b611ea9575081546004811015611e7d5768010000000000000000811015611567577f97a3263acf29740b283264413b277319d8d1f5c99a948c6965286ade69fd829693610484826040956001611d459501815561225c565b8151611d50816121e3565b3381524264ffffffffff1660208083019182528483018481526001606085019081525f8a815260049093529186902093518454935191517fffff00000000000000000000000000000000000000000000000000000000000090941673ffffffffffffffffffffffffffffffffffffffff919091161760a09190911b78ffffffffff0000000000000000000000000000000000000000161760c89290921b7dffffffffff0000000000000000000000000000000000000000000000000016919091178255517fff00ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7eff00000000000000000000000000000000000000000000000000000000000083549260f01b169116179055845f52600560205283825f2055815190815260016020820152a3005b7f16dd7055000000000000000000000000000000000000000000000000000000005f526004805260245ffd5b7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff8101908082116103535773ffffffffffffffffffffffffffffffffffffffff611ef3838661225c565b90549060031b1c165f5260046020524264ffffffffff60405f205460c81c1611611f8a5783547fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff810190811161035357611f849261048473ffffffffffffffffffffffffffffffffffffffff611f6c611f7b948961225c565b90549060031b1c16918761225c565b61034884612443565b80611ced565b611f8491506124c8565b837f118ccb23000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b73ffffffffffffffffffffffffffffffffffffffff161490508486611cd5565b857fd7d9e8b9000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b507feecb6a0c000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b6024359073ffffffffffffffffffffffffffffffffffffffff821682036101c857565b6004359073ffffffffffffffffffffffffffffffffffffffff821682036101c857565b9181601f840112156101c85782359167ffffffffffffffff83116101c857602083818601950101116101c857565b90600382101561163f5752565b907fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe0601f602080948051918291828752018686015e5f8582860101520116010190565b9060c060a061217f9373ffffffffffffffffffffffffffffffffffffffff8151168452612131602082015160208601906120ac565b60408101511515604085015265ffffffffffff606082015116606085015273ffffffffffffffffffffffffffffffffffffffff60808201511660808501520151918160a082015201906120b9565b90565b600381101561163f575f52600660205260405f2090565b600381101561163f575f52600960205260405f2090565b156121b85750565b7f07b06287000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b6080810190811067ffffffffffffffff82111761156757604052565b60c0810190811067ffffffffffffffff82111761156757604052565b90601f7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe0910116810190811067ffffffffffffffff82111761156757604052565b8054821015612271575f5260205f2001905f90565b7f4e487b71000000000000000000000000000000000000000000000000000000005f52603260045260245ffd5b90600182811c921680156122e5575b60208310146122b857565b7f4e487b71000000000000000000000000000000000000000000000000000000005f52602260045260245ffd5b91607f16916122ad565b919091601f8311612300575b505050565b81831161230c57505050565b5f5260205f206020601f830160051c9210612345575b81601f9101920160051c03905f5b828110156122fb575f82820155600101612330565b5f9150612322565b9183606094601f9273ffffffffffffffffffffffffffffffffffffffff7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe09516865260406020870152816040870152868601375f8582860101520116010190565b7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff81146103535760010190565b600382101561163f5752565b67ffffffffffffffff81116115675760051b60200190565b6040519061240c826121ff565b606060a0835f81525f60208201525f60408201525f838201525f60808201520152565b80518210156122715760209160051b010190565b8054801561249b577fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff0190612478828261225c565b73ffffffffffffffffffffffffffffffffffffffff82549160031b1b1916905555565b7f4e487b71000000000000000000000000000000000000000000000000000000005f52603160045260245ffd5b8015610353577fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff0190565b805f52600760205273ffffffffffffffffffffffffffffffffffffffff60405f20541690811561255757508033036125285750565b7f4738d054000000000000000000000000000000000000000000000000000000005f523360045260245260445ffd5b7f694b6fc1000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b90604183036125ac576125a59250602081013591604082359201355f1a90612841565b9192909190565b50505f9160029190565b73ffffffffffffffffffffffffffffffffffffffff915016156126215780151580612615575b156125e45750565b7f84210f9c000000000000000000000000000000000000000000000000000000005f5260045261010060245260445ffd5b506101008111156125dc565b7fe3813bd4000000000000000000000000000000000000000000000000000000005f5260045ffd5b73ffffffffffffffffffffffffffffffffffffffff5f54163303610b3457565b9073ffffffffffffffffffffffffffffffffffffffff1690815f52600460205260405f2064ffffffffff815460c81c1642106126c7575b507f37b027ec718e9016d86df740d693d2ee56cf8ba192888001fe9f0322f2a9e1135f80a3565b80547fffff0000000000ffffffffffffffffffffffffffffffffffffffffffffffffff164260c81b7dffffffffff00000000000000000000000000000000000000000000000000161790555f6126a0565b73ffffffffffffffffffffffffffffffffffffffff7f000000000000000000000000000000000000000000000000000000000000000016301480612818575b15612780577f000000000000000000000000000000000000000000000000000000000000000090565b60405160208101907f8b73c3c69bb8fe3d512ecc4cf759cc79239f7b179b0ffacaa9a75d522b39400f82527f000000000000000000000000000000000000000000000000000000000000000060408201527f000000000000000000000000000000000000000000000000000000000000000060608201524660808201523060a082015260a0815261281260c08261221b565b51902090565b507f00000000000000000000000000000000000000000000000000000000000000004614612757565b91907f7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a084116128c5579160209360809260ff5f9560405194855216868401526040830152606082015282805260015afa156116cc575f5173ffffffffffffffffffffffffffffffffffffffff8116156128bb57905f905f90565b505f906001905f90565b5050505f9160039190565b60ff811690601f82116128ff57604051916128ec60408461221b565b6020808452838101919036833783525290565b7fb3512b0c000000000000000000000000000000000000000000000000000000005f5260045ffdfea164736f6c6343000825000a";
+  const _bytecode = "0x610180806040523461064d5760408161628b8038038091610020828561066c565b83398101031261064d578051906001600160a01b038216820361064d57602001516001600160a01b0381169081900361064d576040519061006260408361066c565b600c8252602082016b13dc195b91dc98591a595b9d60a21b81526040519261008b60408561066c565b600184526020840192603160f81b8452801561063a57600180546001600160a01b03199081169091555f8054918216831781556001600160a01b03909116907f8be0079c531659141344cd1fd0a4f28419497f9722a3daafe3b4186f6b6457e09080a360028054600160a01b600160e01b031916640e100002a360a71b179055604080519061011a908261066c565b60088152674c4c4d50726f787960c01b602082015260405161013b81610651565b8181524260208083019182525f805260039052905180517f3617319a054d772f909f7c479a2cebe5066e836a939412e32403c99029b92eff92916001600160401b03821161047a578354600181811c91168015610630575b602082101461055057601f81116105df575b50602090601f83116001146105795760019392915f918361056e575b50505f19600383901b1c191690831b1783555b51910155600454906801000000000000000082101561047a5760018201806004558210156104665761023a5f51602061626b5f395f51905f52915f9360048552602085208160051c019060ff60f883549260031b161b191690556040519182918261068f565b0390a260405161024b60408261066c565b60098152682b30b634b230ba37b960b91b602082015260405161026d81610651565b81815242602080830191825260015f5260039052905180517fa15bc60c955c405d20d9149c709e2460f1c2d9a497496a7f46004d1772c3054c92916001600160401b03821161047a578354600181811c91168015610564575b602082101461055057601f81116104ff575b50602090601f83116001146104995760019392915f918361048e575b50505f19600383901b1c191690831b1783555b51910155600454906801000000000000000082101561047a576001820180600455821015610466576103745f51602061626b5f395f51905f529160019360045f5260205f208160051c019060f882549160031b169060ff87831b921b19161790556040519182918261068f565b0390a2610380816106b9565b6101205261038d846106b9565b61014052519020918260e05251902080610100524660a0526040519060208201927f8b73c3c69bb8fe3d512ecc4cf759cc79239f7b179b0ffacaa9a75d522b39400f8452604083015260608201524660808201523060a082015260a081526103f660c08261066c565b5190206080523060c05261016052604051615b659081610706823960805181615952015260a05181615a09015260c0518161591c015260e051816159a1015261010051816159c701526101205181611d5701526101405181611d800152610160518181816123c90152612c2c0152f35b634e487b7160e01b5f52603260045260245ffd5b634e487b7160e01b5f52604160045260245ffd5b015190505f806102f4565b90601f19831691855f52815f20925f5b8181106104e757509160019594929183879593106104cf575b505050811b018355610307565b01515f1960f88460031b161c191690555f80806104c2565b929360206001819287860151815501950193016104a9565b828111156102d857845f5260205f20601f840160051c9060208510610548575b81601f9101920160051c03905f5b82811061053b5750506102d8565b5f8282015560010161052d565b5f915061051f565b634e487b7160e01b5f52602260045260245ffd5b90607f16906102c6565b015190505f806101c1565b90601f19831691855f52815f20925f5b8181106105c757509160019594929183879593106105af575b505050811b0183556101d4565b01515f1960f88460031b161c191690555f80806105a2565b92936020600181928786015181550195019301610589565b828111156101a557845f5260205f20601f840160051c9060208510610628575b81601f9101920160051c03905f5b82811061061b5750506101a5565b5f8282015560010161060d565b5f91506105ff565b90607f1690610193565b631e4fbdf760e01b5f525f60045260245ffd5b5f80fd5b604081019081106001600160401b0382111761047a57604052565b601f909101601f19168101906001600160401b0382119082101761047a57604052565b602060409281835280519182918282860152018484015e5f828201840152601f01601f1916010190565b601f8151116106e45760208151910151602082106106d5571790565b5f198260200360031b1b161790565b60405163305a27a960e01b8152908190610701906004830161068f565b0390fdfe60806040526004361015610011575f80fd5b5f3560e01c80630f7bfe2c14613cbf5780631059171e14613c5e57806316e1f64014613b3957806317883717146139e857806323a0df0a146139c257806326779776146138a95780632abda3ed1461378c5780632cbe75521461374c578063317ad593146137145780633cdf644a146135b0578063418b207d1461357d57806342830ad814613400578063451149231461326a578063452a932014613242578063476cb030146132045780634a2ac04f146131a55780634b6014da146130565780634c4c8e8b14612c5b5780634cf088d914612c175780635393fbac14612bef5780635766275a14612ab55780635b9e89d314612a175780635c1090b2146129755780635ec05d84146127d757806363b86b891461272d578063690a45241461270c578063691f4dde1461235a578063715018a6146122f7578063736c0d5b1461228b57806375b04c1f14612097578063796a486c1461206657806379ba509714611fe15780637abcb27d14611f295780637c97e6ec14611e785780638466028114611e3757806384b0196e14611d3f57806387267aca14611d195780638a0dac4a14611cb35780638da5cb5b14611c8c5780639000b3d614611a34578063927d3c9514611a1557806393d41e801461196f578063971cfbf1146112265780639831ced5146111b0578063a041ff51146110fb578063a3bf31f1146110dd578063b82644b71461105d578063c34b44a014610f46578063cbdfc4e014610d48578063cf751d8114610c09578063d745ea3214610786578063dc469cd7146105b7578063e10a2ea414610578578063e30c397814610550578063e44cc4821461040f578063f2fde38b1461039d578063f33d2c00146103535763f5a40c7d14610297575f80fd5b3461034f57606036600319011261034f576102b0614098565b60243560ff60443592165f52600d6020526102ec60405f20928354838181105f14610347576102de916144b9565b8082101561034057506149dd565b915f5b8351811015610326578061030e61030860019386614805565b8461440c565b90549060031b1c61031f8287614950565b52016102ef565b6040516020808252819061033c908201876141e5565b0390f35b90506149dd565b50505f6102de565b5f80fd5b3461034f57602036600319011261034f576004356001600160401b03811161034f5761038f6103886020923690600401614025565b369161497f565b818151910120604051908152f35b3461034f57602036600319011261034f576103b661400f565b6103be615741565b60018060a01b0316806bffffffffffffffffffffffff60a01b600154161760015560018060a01b035f54167f38d16b8cac22d99fc7c124b9cd0de2d3fa1faef420bfe791d8c362d765e227005f80a3005b3461034f57602036600319011261034f5761042861400f565b600454905f805b8381106105175750610440906149dd565b5f9290916001600160a01b031690835b818110610470578484526040516020808252819061033c908201876141e5565b60ff61047b82614c22565b90549060031b1c165f52600d60205260405f205f908054915b8281106104a657505050600101610450565b806104b36001928461440c565b90549060031b1c5f52600b602052818060a01b0360405f2054165f52600c60205286828060a01b0360405f205416146104ed575b01610494565b6104f7818461440c565b90549060031b1c61051161050a8b6144ab565b9a8a614950565b526104e7565b9061054660019160ff61052c85979697614c22565b90549060031b1c165f52600d60205260405f205490614805565b910192919261042f565b3461034f575f36600319011261034f576001546040516001600160a01b039091168152602090f35b3461034f57602036600319011261034f5760206105ad610596614098565b60ff165f526003602052600160405f200154151590565b6040519015158152f35b3461034f57602036600319011261034f576040516105d481614388565b5f8152602081015f9052604081015f9052606081015f9052608081015f905260a081015f905260c081015f905260e081015f905261010081015f905261012081015f9052610140015f90526004355f52600b602052600160a01b6001900360405f205416805f52600c60205260405f206040519061065182614388565b8054600160a01b6001900381168352602083018160a01c63ffffffff168152604084018260c01c63ffffffff168152606085019260e01c835260018401549260808601600160a01b600190038516815260a08701918560a01c63ffffffff16835260c08801938660c01c61ffff16855260e08901958760d01c63ffffffff1687526101008a019760f01c88526002890154986101208b01998a52600301549961014081019a8b526040519b8c52600160a01b6001900390511660208c01525163ffffffff1660408b01525163ffffffff1660608a01525163ffffffff166080890152600160a01b6001900390511660a08801525163ffffffff1660c08701525161ffff1660e08601525163ffffffff166101008501525161ffff16610120840152516101408301525161016082015261018090f35b3461034f5760c036600319011261034f576004356107a2614088565b604435906064356001600160401b03811161034f576107c5903690600401614025565b90926084356001600160401b03811161034f576107e6903690600401614025565b939060a4356001600160401b03811161034f57610807903690600401614025565b97909461081382614c5f565b815f52600a60205261082f8260ff60405f205460a81c166142bf565b815f52600e602052600460405f20541015610bf65761012687101580610bea575b15610bd75788151580610bcb575b15610bb25761086e36888561497f565b6020815191012097885f52600b60205260018060a01b0360405f205416610b9f579061089c91868685614e2f565b946108a8848751615838565b60a087015160205f8c6040518181928883378101838152039060025afa15610b94575f519060205f6040518c898237808d8101838152039060025afa15610b94576108f5915f51916151a5565b8760ff6109c561090860808b015161520b565b6001600160a01b038281165f90815260116020526040902054929a91949216158a81610b71575b610938916142d9565b165f818152600d602090815260408083206001600160a01b038d168452600c90925291829020805463ffffffff60a01b19164260a01b63ffffffff60a01b16178155909f9299909790929088546001600160a01b031916331789558251602081019687529687948391908190878701378501918483015f81523701015f815203601f1981018452836143bf565b81519160018301809311610b5d57602b610a28916040519384916020830196606160f81b885261ffff60f01b9060f01b1660218401526680600a3d393df360c81b60238401525180918484015e81015f838201520301601f1981018352826143bf565b51905ff0996001600160a01b038b1615610b4e576001830180546001600160a01b031981166001600160a01b03909d169c8d178255825465ffffffffffff60a01b909116909c1760f09a909a1b6001600160f01b0319169990991760d09b909b1b63ffffffff60d01b169a909a178855602099610b4698610b01938b93869260029291610ad5919063ffffffff90825463ffffffff60a01b1916911660a01b63ffffffff60a01b16179055565b01555f828152600b8c526040902080546001600160a01b0319166001600160a01b038816179055614a44565b5f52600e8752610b148660405f20614a44565b604051908152857f97d0af70a4d2c616e9c1093d5f57c8b31b3a7d824f1d335e5d5416402ec14931883393a384615261565b604051908152f35b635c06e9b160e01b5f5260045ffd5b634e487b7160e01b5f52601160045260245ffd5b50506001600160a01b038a81165f908152600c602052604090205416158a61092f565b6040513d5f823e3d90fd5b88630ed6779760e01b5f5260045260245ffd5b8863dadd855d60e01b5f5260045261080060245260445ffd5b5061080089111561085e565b8663290264c760e11b5f5260045260245ffd5b50610226871115610850565b633b4064d360e21b5f526004805260245ffd5b3461034f57602036600319011261034f57600435610c2681614c5f565b805f52600a602052610c428160ff60405f205460a81c166142bf565b5f818152600a60209081526040808320805460ff60a81b19169055601490915290208054805b610d055782805f52600e60205260405f208054805b610ca857827ff50086095370a07ea5fdbca754a29ba7f155401f887a8a2d2c7fcdd5d55283215f80a2005b5f19810190808211610b5d57610cfa610cc4610cff938561440c565b90549060031b1c610cd4856144c6565b805f52600b60205260018060a01b0360405f2054165f52600c60205260405f209061549b565b614c16565b80610c7d565b5f19810190808211610b5d57610cfa610d21610d42938561440c565b905460039190911b1c6001600160a01b0316610d3c85614bea565b856158a5565b80610c68565b3461034f57604036600319011261034f57610d61614098565b6024356001600160401b03811161034f57610d80903690600401614025565b610d88615741565b610da38360ff165f526003602052600160405f200154151590565b610f305790610db391369161497f565b604051610dbf81614337565b81815260ff60208201934285521692835f52600360205260405f2091518051906001600160401b038211610eab57610e0182610dfb8654614536565b86614812565b602090601f8311600114610eca579180610e3492600195945f92610ebf575b50508160011b915f199060031b1c19161790565b83555b51910155600454600160401b811015610eab577fed0161664cf318441e585cccad9fa9fc770298b648a49635dda84ac6f0adc90891610e7f826001610ea69401600455614c22565b81549060031b9060ff87831b921b19161790556040519182916020835260208301906140a8565b0390a2005b634e487b7160e01b5f52604160045260245ffd5b015190508880610e20565b90601f19831691855f52815f20925f5b818110610f185750916001959492918387959310610f00575b505050811b018355610e37565b01515f1960f88460031b161c19169055878080610ef3565b92936020600181928786015181550195019301610eda565b60ff8363214aec5f60e21b5f521660045260245ffd5b3461034f57602036600319011261034f57610f5f61400f565b6001600160a01b0381165f8181526012602052604090205491610f8183614c5f565b5f838152601460205260408120805494915b85811080611038575b15610faf57610faa906144ab565b610f93565b9192938583101561102657505f198501948511610b5d5761101a61101f92610ff6610fdd611024988561440c565b905460039190911b1c6001600160a01b0316918461440c565b81546001600160a01b0393841660039290921b91821b9390911b1916919091179055565b614bea565b6158a5565b005b637ac2406d60e01b5f5260045260245ffd5b5084611044828461440c565b905460039190911b1c6001600160a01b03161415610f9c565b3461034f57602036600319011261034f5760ff611078614098565b165f52600d60205260405f206040519081602082549182815201915f5260205f20905f5b8181106110c75761033c856110b3818703826143bf565b6040519182916020835260208301906141e5565b825484526020909301926001928301920161109c565b3461034f57602036600319011261034f5760206105ad600435614b95565b3461034f57604036600319011261034f5760043560ff611119614088565b6002546001600160a01b03163314801561119d575b6111399033906149b5565b61117561114e6111498386615838565b61443b565b5060010180546affffffffff00000000000019164260301b64ffffffffff60301b16179055565b16907fd5a6741f8bbaee4cc3ea05953ea04c6a1863ce4c66a52da653dd0a315f84c2fb5f80a3005b505f546001600160a01b0316331461112e565b3461034f57604036600319011261034f5760ff6111cb614098565b165f52600760205260405f206024355f5260205260405f2054801515806111fa575b6020906040519015158152f35b505f198101908111610b5d5764ffffffffff600161121960209361443b565b50015460301c16156111ed565b3461034f575f36600319011261034f57604051806020600454918281520190828260045f527f8a35acfbc15ff81a39ae7d344fd709f28e8600b4aa8c65c6b64bfe7fe36bd19b925f905b80601f8301106117c7576113869454918181106117b3575b81811061179c575b818110611785575b81811061176e575b818110611758575b818110611741575b81811061172a575b818110611713575b8181106116fc575b8181106116e5575b8181106116ce575b8181106116b7575b8181106116a0575b818110611689575b818110611672575b81811061165b575b818110611644575b81811061162d575b818110611616575b8181106115ff575b8181106115e8575b8181106115d1575b8181106115ba575b8181106115a3575b81811061158c575b818110611575575b81811061155e575b818110611547575b818110611530575b818110611519575b818110611502575b106114f4575b5003836143bf565b815161139181614501565b9061139f60405192836143bf565b8082526113ae601f1991614501565b015f5b8181106114d05750505f5b835181101561141d578060ff6113d460019387614950565b51165f52600360205260405f2082604051916113ef83614337565b6113f88161456e565b83520154602082015261140b8285614950565b526114168184614950565b50016113bc565b50604080518181529351908401819052839260608401915f5b8181106114b4575050508281036020840152815180825260208201916020808360051b8301019401925f915b83831061146f5786860387f35b919395509193602080600192601f19858203018652885190828061149c84516040855260408501906140a8565b93015191015297019301930190928695949293611462565b825160ff16845286955060209384019390920191600101611436565b6020906040516114df81614337565b606081525f83820152828286010152016113b1565b60f81c81526020018561137e565b92602060019160ff8560f01c168152019301611378565b92602060019160ff8560e81c168152019301611370565b92602060019160ff8560e01c168152019301611368565b92602060019160ff8560d81c168152019301611360565b92602060019160ff8560d01c168152019301611358565b92602060019160ff8560c81c168152019301611350565b92602060019160ff8560c01c168152019301611348565b92602060019160ff8560b81c168152019301611340565b92602060019160ff8560b01c168152019301611338565b92602060019160ff8560a81c168152019301611330565b92602060019160ff8560a01c168152019301611328565b92602060019160ff8560981c168152019301611320565b92602060019160ff8560901c168152019301611318565b92602060019160ff8560881c168152019301611310565b92602060019160ff8560801c168152019301611308565b92602060019160ff8560781c168152019301611300565b92602060019160ff8560701c1681520193016112f8565b92602060019160ff8560681c1681520193016112f0565b92602060019160ff8560601c1681520193016112e8565b92602060019160ff8560581c1681520193016112e0565b92602060019160ff8560501c1681520193016112d8565b92602060019160ff8560481c1681520193016112d0565b92602060019160ff8560401c1681520193016112c8565b92602060019160ff8560381c1681520193016112c0565b92602060019160ff8560301c1681520193016112b8565b92602060019160ff8560281c1681520193016112b0565b92602060019160ff85831c1681520193016112a8565b92602060019160ff8560181c1681520193016112a0565b92602060019160ff8560101c168152019301611298565b92602060019160ff8560081c168152019301611290565b92602060019160ff85168152019301611288565b916020919350610400600191865460ff8116825260ff8160081c168583015260ff8160101c16604083015260ff8160181c16606083015260ff81861c16608083015260ff8160281c1660a083015260ff8160301c1660c083015260ff8160381c1660e083015260ff8160401c1661010083015260ff8160481c1661012083015260ff8160501c1661014083015260ff8160581c1661016083015260ff8160601c1661018083015260ff8160681c166101a083015260ff8160701c166101c083015260ff8160781c166101e083015260ff8160801c1661020083015260ff8160881c1661022083015260ff8160901c1661024083015260ff8160981c1661026083015260ff8160a01c1661028083015260ff8160a81c166102a083015260ff8160b01c166102c083015260ff8160b81c166102e083015260ff8160c01c1661030083015260ff8160c81c1661032083015260ff8160d01c1661034083015260ff8160d81c1661036083015260ff8160e01c1661038083015260ff8160e81c166103a083015260ff8160f01c166103c083015260f81c6103e0820152019401920185929391611270565b3461034f57602036600319011261034f5760043561198b615741565b610e1081101580611a08575b156119e9576002805463ffffffff60a01b191660a083901b63ffffffff60a01b161790556040519081527f3ea9b4085389bcecf08fe4e068eda9d5e77beef6a93b09c2f4094ffade01946390602090a1005b632eabc97b60e21b5f52600452610e1060245262278d0060445260645ffd5b5062278d00811115611997565b3461034f57602036600319011261034f5760206105ad42600435614a0f565b3461034f57602036600319011261034f576004356001600160a01b0381169081900361034f57611a62615741565b60405163094d3df360e31b8152602081600481855afa908115610b94575f91611c52575b50158015919082611c3c575b15611c2957600554905f5b828110611bf45750604051611ab18161431c565b818152602081015f81526040820190858252600160401b851015610eab5760018501600555611adf856143e0565b939093611be15751835491516001600160c81b03199092166001600160a01b03919091161760a09190911b64ffffffffff60a01b1617825551815460ff60c81b191690151560c81b60ff60c81b1617905560405163ebf0c71760e01b8152602081600481855afa908115610b94575f91611b8f575b507fe1eef8f263129144086061f31a3d8530dbeca49428ab6bf4c8fb35c6b8f1127d60408492602096825191825287820152a3604051908152f35b90506020813d602011611bd9575b81611baa602093836143bf565b8101031261034f57517fe1eef8f263129144086061f31a3d8530dbeca49428ab6bf4c8fb35c6b8f1127d611b54565b3d9150611b9d565b634e487b7160e01b5f525f60045260245ffd5b81611bfe826143e0565b50546001600160a01b031614611c1657600101611a9d565b50633fbad39d60e11b5f5260045260245ffd5b6372a8a3c760e01b5f524660045260245ffd5b50617a69461480611a9257506105394614611a92565b90506020813d602011611c84575b81611c6d602093836143bf565b8101031261034f57611c7e90614b88565b82611a86565b3d9150611c60565b3461034f575f36600319011261034f575f546040516001600160a01b039091168152602090f35b3461034f57602036600319011261034f57611ccc61400f565b611cd4615741565b600280546001600160a01b0319166001600160a01b039290921691821790557fe6c09ffe4572dc9ceaa5ddde4ae41befa655d6fdfe8052077af0970f700e942e5f80a2005b3461034f575f36600319011261034f57602063ffffffff60025460c01c16604051908152f35b3461034f575f36600319011261034f57611ddb611d7b7f0000000000000000000000000000000000000000000000000000000000000000615b1a565b611da47f0000000000000000000000000000000000000000000000000000000000000000615b1a565b6020611de960405192611db783856143bf565b5f84525f368137604051958695600f60f81b875260e08588015260e08701906140a8565b9085820360408701526140a8565b4660608501523060808501525f60a085015283810360c08501528180845192838152019301915f5b828110611e2057505050500390f35b835185528695509381019392810192600101611e11565b3461034f57606036600319011261034f576020611e66611e5561400f565b611e5d614088565b60443591614a9a565b6040516001600160a01b039091168152f35b3461034f57602036600319011261034f57611e91614a6a565b506004355f52600a60205261033c60405f20611f10600260405192611eb58461436d565b80546001600160a01b038116855265ffffffffffff90611edf60a082901c60ff1660208801614a38565b60a881901c60ff161515604087015260b01c16606085015260018101546001600160a01b031660808501520161456e565b60a0820152604051918291602083526020830190614225565b3461034f57602036600319011261034f576004355f52601460205260405f20604051806020835491828152019081935f5260205f20905f5b818110611fc25750505081611f779103826143bf565b604051918291602083019060208452518091526040830191905f5b818110611fa0575050500390f35b82516001600160a01b0316845285945060209384019390920191600101611f92565b82546001600160a01b0316845260209093019260019283019201611f61565b3461034f575f36600319011261034f57600154336001600160a01b039091160361205357600180546001600160a01b03199081169091555f805433928116831782556001600160a01b0316907f8be0079c531659141344cd1fd0a4f28419497f9722a3daafe3b4186f6b6457e09080a3005b63118cdaa760e01b5f523360045260245ffd5b3461034f57602036600319011261034f57600435600381101561034f5761208e602091614291565b54604051908152f35b3461034f57606036600319011261034f57600435600381101561034f576024356120c3604435926142a8565b918254828181105f14612283576120d9916144b9565b8082101561227c57505b6120ec816149dd565b926120f682614501565b9261210460405194856143bf565b828452601f1961211384614501565b015f5b8181106122655750505f5b8381106121a15761214186866040519283926040845260408401906141e5565b8281036020840152815180825260208201916020808360051b8301019401925f915b8383106121705786860387f35b91939550919360208061218f600193601f198682030187528951614225565b97019301930190928695949293612163565b806121b76121b160019385614805565b8561440c565b90549060031b1c6121c88289614950565b526121d38188614950565b515f52600a60205260405f206122446002604051926121f18461436d565b65ffffffffffff8154878060a01b038116865261221760ff8260a01c1660208801614a38565b60ff8160a81c161515604087015260b01c166060850152858060a01b03868201541660808501520161456e565b60a08201526122538288614950565b5261225e8187614950565b5001612121565b602090612270614a6a565b82828901015201612116565b90506120e3565b50505f6120d9565b3461034f57602036600319011261034f576001600160a01b036122ac61400f565b165f526011602052608060405f205460ff6040519160018060a01b038116835264ffffffffff8160a01c16602084015264ffffffffff8160c81c16604084015260f01c166060820152f35b3461034f575f36600319011261034f5761230f615741565b600180546001600160a01b03199081169091555f80549182168155906001600160a01b03167f8be0079c531659141344cd1fd0a4f28419497f9722a3daafe3b4186f6b6457e08280a3005b3461034f57606036600319011261034f57600435600381101561034f5761237f613ff9565b6044356001600160401b03811161034f5761239e903690600401614025565b929091604051631e81146760e21b81523360048201526123c16024820184614218565b6020816044817f00000000000000000000000000000000000000000000000000000000000000006001600160a01b03165afa908115610b94575f916126da575b5061240b83614291565b54908181106126c55750506124218484836156ed565b335f52601660205260405f20805490612439826144ab565b9055604051602081019146835230604083015233606083015260808201526080815261246660a0826143bf565b51902092604051946124778661436d565b33865260208601956124898588614a38565b6040810190600182526060810165ffffffffffff42168152608082019060018060a01b03871682526124bc36868861497f565b60a084019081525f8a8152600a60205260409020935184546001600160a01b0319166001600160a01b039190911617845599519360038510156126b15783549051915167ffffffffffffffff60a01b1990911660a09590951b60ff60a01b169490941790151560a81b60ff60a81b161760b09390931b65ffffffffffff60b01b1692909217815590516001820180546001600160a01b0319166001600160a01b03929092169190911790559551805160029790970196929091906001600160401b038411610eab5787879361259d8661259760209c54614536565b84614812565b8990601f87116001146126295795806125ed927fd118aef015f0f42aa6946fa87b34f6c8479bff73bc70175cc475b3575308dc4797985f9261261e5750508160011b915f199060031b1c19161790565b90555b612602846125fd886142a8565b614a44565b612613604051928392339784614890565b0390a4604051908152f35b015190508c80610e20565b9590601f19821696835f52815f20975f5b8181106126975750917fd118aef015f0f42aa6946fa87b34f6c8479bff73bc70175cc475b3575308dc4797989184600195941061267f575b505050811b0190556125f0565b01515f1960f88460031b161c191690558b8080612672565b838301518a556001909901988c9850928d01928d0161263a565b634e487b7160e01b5f52602160045260245ffd5b6322df051360e11b5f5260045260245260445ffd5b90506020813d602011612704575b816126f5602093836143bf565b8101031261034f575185612401565b3d91506126e8565b3461034f57604036600319011261034f5760206105ad602435600435614a0f565b3461034f57602036600319011261034f5760ff612748614098565b165f52600d60205260405f2061275e81546149dd565b905f915f5b81518110156127be578061278961277c6001938661440c565b4291549060031b1c614a0f565b612794575b01612763565b61279e818561440c565b90549060031b1c6127b86127b1876144ab565b9685614950565b5261278e565b8382526040516020808252819061033c908201856141e5565b3461034f5761016036600319011261034f5761010036602319011261034f5760403661012319011261034f5760405161010081018181106001600160401b03821117610eab576040526024358082526044359081602084015260643560ff81169384820361034f578160408201526084359283606083015260a4359485608084015260c43560018060a01b0381169081810361034f5760a085015260e435906bffffffffffffffffffffffff82169182810361034f5760c086015261010435976001600160401b03891697888a0361034f5760209a611e669a60e0612970990152604051958c8701977f6fa266a778d18ffab7bca33b532a8152a9532f896817df794590a7e0946abf9f895260408801526060870152608086015260a085015260c084015260e083015261010082015284610120820152610120815261291f610140826143bf565b5190206040518681019161190160f01b8352600435602283015260428201526042815261294d6062826143bf565b5190206040519061295d82614337565b61012435825261014435878301526157bb565b614a9a565b3461034f57602036600319011261034f57600435612991615741565b80151580612a0a575b156129ec576002805463ffffffff60c01b191660c083901b63ffffffff60c01b161790556040519081527fdcb6be48ad428e69507657f7b1bc73815bdddecb37f745202c25e50ba8046bb790602090a1005b632eabc97b60e21b5f52600452600160245262278d0060445260645ffd5b5062278d0081111561299a565b3461034f57602036600319011261034f5760043560018060a01b036002541633148015612aa2575b612a4a9033906149b5565b612a5381615770565b805464ffffffffff60a01b19164260a01b64ffffffffff60a01b16178155546001600160a01b0316907f284458f67fc2a6b99f25a542951ece6212056176f4b78bb37c2d64af8528b92f5f80a3005b505f546001600160a01b03163314612a3f565b3461034f575f36600319011261034f57600654612ad181614501565b90612adf60405192836143bf565b808252612aee601f1991614501565b015f5b818110612bcc57825f805b8251821015612b7557612b0e8261443b565b509160018301549264ffffffffff8460301c1615612b32575b506001019150612afc565b60019260ff612b6d92549560405196612b4a88614337565b8752166020860152612b5b816144ab565b94612b668288614950565b5285614950565b508291612b27565b905081526040518091602082016020835281518091526020604084019201905f5b818110612ba4575050500390f35b82518051855260209081015160ff168186015286955060409094019390920191600101612b96565b602090604051612bdb81614337565b5f81525f8382015282828601015201612af1565b3461034f57602036600319011261034f57600435600381101561034f5761208e6020916142a8565b3461034f575f36600319011261034f576040517f00000000000000000000000000000000000000000000000000000000000000006001600160a01b03168152602090f35b3461034f57606036600319011261034f576004356001600160401b03811161034f5780600401906060600319823603011261034f576024356001600160401b03811161034f57612caf903690600401614025565b926044359260ff84169384810361034f57612cec90612ccc615741565b612ce78160ff165f526003602052600160405f200154151590565b614518565b612cf682806148b2565b90603082149081613026575b50156130105750612d1660248201836148b2565b90603082149081612fe0575b5015612fc957506044612d369101826148b2565b90603082149081612f99575b5015612f825750612d52906148e4565b90825f52600760205260405f20825f5260205260405f2054612f6c5760405193612d7b85614352565b8285526020850194848652604081019064ffffffffff4216825260608101915f8352612da836858761497f565b9760808301988952600654600160401b811015610eab57806001612dcf920160065561443b565b939093611be157600294612e309364ffffffffff9251865560ff6001870194511665ffffffffff008554925160081b169165ffffffffffff191617178355511664ffffffffff60301b82549160301b169064ffffffffff60301b1916179055565b0194519485516001600160401b038111610eab57612e52816125978454614536565b6020601f8211600114612ee7579080612ea3927f98c6d69cba0181c4e436357d22ac56e02ec472c03f04df0fbf89d1bb614af2fe9798995f92612edc5750508160011b915f199060031b1c19161790565b90555b600654855f52600760205260405f20855f5260205260405f2055612ed7604051928392602084526020840191614870565b0390a3005b015190508980610e20565b601f19821697835f52815f20985f5b818110612f545750917f98c6d69cba0181c4e436357d22ac56e02ec472c03f04df0fbf89d1bb614af2fe97989991846001959410612f3c575b505050811b019055612ea6565b01515f1960f88460031b161c19169055888080612f2f565b838301518b556001909a019960209384019301612ef6565b50632e7c7ebb60e01b5f5260045260245260445ffd5b63c2a26b7760e01b5f52600260045260245260445ffd5b9050612fa58282615754565b908260101161034f57612fc090600f19840190601001615754565b17151586612d42565b63c2a26b7760e01b5f52600160045260245260445ffd5b9050612fec8282615754565b908260101161034f5761300790600f19840190601001615754565b17151587612d22565b63c2a26b7760e01b5f525f60045260245260445ffd5b90506130328282615754565b908260101161034f5761304d90600f19840190601001615754565b17151587612d02565b3461034f57602036600319011261034f5760ff613071614098565b165f52600d60205260405f2080549061308982614501565b9161309760405193846143bf565b8083526130a6601f1991614501565b015f5b81811061318e5750505f905f5b835181101561312457806130db6130cf6001938561440c565b90549060031b1c614b95565b6130e6575b016130b6565b61311e6131026130f6838661440c565b90549060031b1c614696565b9461310c816144ab565b956131178289614950565b5286614950565b506130e0565b505081526040518091602082016020835281518091526040830190602060408260051b8601019301915f905b82821061315f57505050500390f35b9193600191939550602061317e8192603f198a820301865288516140cc565b9601920192018594939192613150565b60209061319961460e565b828287010152016130a9565b3461034f57604036600319011261034f57600435600381101561034f577f047f744c2e562364195b8cb6e4cb6fb7b7a19f1945b46bf7ca5332c87b598a7c60206024356131f0615741565b806131fa85614291565b55604051908152a2005b3461034f57602036600319011261034f576004356001600160401b03811161034f576060600319823603011261034f57610b466020916004016148e4565b3461034f575f36600319011261034f576002546040516001600160a01b039091168152602090f35b3461034f57606036600319011261034f57600435613286613ff9565b906044356001600160401b03811161034f576132a6903690600401614025565b926132b083614c5f565b6132bb8483836156ed565b5f838152600a602052604090206001810180546001600160a01b0319166001600160a01b0384161790556002016001600160401b038511610eab5761330a856133048354614536565b83614812565b5f601f86116001146133775794610ea69161335d82807faff940cfa0fa5ad5a3bc6eee72da83064accfb42081dc9a0e11c7bfedddf513198995f9161336c575b508160011b915f199060031b1c19161790565b90555b60405193849384614890565b90508701358a61334a565b601f19861690825f5260205f20915f5b8181106133e8575091610ea69391887faff940cfa0fa5ad5a3bc6eee72da83064accfb42081dc9a0e11c7bfedddf5131989994106133cf575b5050600182811b019055613360565b8601355f19600385901b60f8161c1916905587806133c0565b9192602060018192868a013581550194019201613387565b3461034f5761340e36614052565b9061341884614d0a565b92909161342e866134294287614d4b565b614421565b42851161356657835460e01c60018101809111610b5d5761345a63ffffffff60025460c01c16426144b9565b9081808211911802188086106135505750906134c6916134c160405160208101907f237aedcd28f6986a975483869f0dceb78ebf75cddaa2064e549432d0870fa8808252896040820152886060820152606081526134b96080826143bf565b519020614cb0565b614cd6565b5060048110156126b157159182613539575b50501561352a5780546001600160e01b031660e083901b6001600160e01b0319161790557f3cf0bf7708060bf073b6ddb921eef0485b3eb9da828e0ed751fa6582ef337f5790602090604051908152a2005b6345576abb60e01b5f5260045ffd5b6001600160a01b03918216911614905084806134d8565b8563016cf9d760e51b5f5260045260245260445ffd5b8463065d130160e01b5f526004524260245260445ffd5b3461034f57602036600319011261034f5761033c61359c600435614696565b6040519182916020835260208301906140cc565b3461034f575f36600319011261034f576006546135cc81614501565b906135da60405192836143bf565b80825260208201908160065f527ff652222313e28459528d920b65115c16c04f3efc82aaedc97be59f3f377c0d3f5f915b8383106136b857848660405191829160208301906020845251809152604083019060408160051b85010192915f905b82821061364957505050500390f35b919360019193955060206136a88192603f198a820301865260a060808a518051845260ff86820151168685015264ffffffffff604082015116604085015264ffffffffff606082015116606085015201519181608082015201906140a8565b960192019201859493919261363a565b600360206001926040516136cb81614352565b8554815264ffffffffff8587015460ff811685840152818160081c16604084015260301c1660608201526137016002870161456e565b608082015281520192019201919061360b565b3461034f57602036600319011261034f576001600160a01b0361373561400f565b165f526012602052602060405f2054604051908152f35b3461034f57602036600319011261034f5761033c61377561376e600435614d0a565b90506150a7565b5090506040519182916020835260208301906140a8565b3461034f57604036600319011261034f576004356137a8614088565b906137b281614c5f565b6137d182612ce78160ff165f526003602052600160405f200154151590565b6137dc6010546144ab565b91826010555f19430192438411610b5d576020936138729160405191868301918252406040830152446060830152606082526138196080836143bf565b90519020604051906001600160d81b031661383382614337565b815284810164ffffffffff42168152845f52600f865260405f209060018060d81b038351169064ffffffffff60d81b905160d81b1617905582846155af565b917f69736ff5a00800ebf3dfde4c75dcafccb70b61271b1f2def2ca0bd0981061c8f8460ff604051948686521693a3604051908152f35b3461034f575f36600319011261034f576005546138c581614501565b906138d360405192836143bf565b80825260208201908160055f527f036b6384b5eca791c62761152d0c79bb0604c104a5fb6f4eb0703f3154bb3db05f915b83831061397a578486604051918291602083019060208452518091526040830191905f5b818110613936575050500390f35b825180516001600160a01b0316855260208181015164ffffffffff168187015260409182015115159186019190915286955060609094019390920191600101613928565b60016020819260405161398c8161431c565b60ff8654858060a01b038116835264ffffffffff8160a01c168584015260c81c1615156040820152815201920192019190613904565b3461034f575f36600319011261034f57602063ffffffff60025460a01c16604051908152f35b3461034f57602036600319011261034f57600435613a0581614d0a565b905060018060a01b0381541633148015613b25575b8015613b12575b8015613b01575b8015613af2575b15613adf5760028101545f52600e60205260405f20915f8354905b81811080613ac5575b15613a6657613a61906144ab565b613a4a565b93613a7383838710614421565b5f198201918211610b5d5761102494613ab9613aa3613a95613ac0958561440c565b90549060031b1c928461440c565b819391549060031b91821b915f19901b19161790565b90556144c6565b61549b565b5082613ad1828761440c565b90549060031b1c1415613a53565b50633a81625960e01b5f5260045260245ffd5b50613afc8161532f565b613a2f565b50613b0c4282614d4b565b15613a28565b505f546001600160a01b03163314613a21565b506002546001600160a01b03163314613a1a565b3461034f57613b4736614052565b613bbc613bb7613b5986959495614d0a565b919093613ba5600284015491613b6e83614c5f565b613b7c8a6134294288614d4b565b613b9263ffffffff600187015460a01c1661443b565b50988860018b019460ff86541690614e2f565b9660ff88519154821492541691614457565b6150a7565b90959160205f8160a089015194604051918183925191829101835e8101838152039060025afa15610b945760205f81815199604051918183925191829101835e8101838152039060025afa15610b9457613c1f613c4f92611024985f51916151a5565b60808601613c2d815161520b565b6001600160a01b03878116921691909114929083613c54575b5050519061447a565b615261565b1491508880613c46565b3461034f57602036600319011261034f57600435613c7b81614c5f565b5f818152600a60205260408120805460ff60a81b1916600160a81b1790557f40540b1cb4851a34726eb65df76abdeac95fd88def0018788446734815c554899080a2005b3461034f57608036600319011261034f57600435613cdb613ff9565b9060443564ffffffffff811680910361034f576064356001600160401b03811161034f57613d0d903690600401614025565b90613d1784614c5f565b835f52600a602052613d338460ff60405f205460a81c166142bf565b42831115613fe6576001600160a01b038581165f90815260116020526040902054613dbb93929116158681613fc3575b613d6c916142d9565b6134c160405160208101907f9dee834a411eb764114fae746903381ed8177724fcb5faac4d0431e9c8da6cf58252876040820152336060820152866080820152608081526134b960a0826143bf565b5060048110156126b157159081613fad575b5015613f8f57815f52601460205260405f20908154805b613efb57508154906004821015613ee857600160401b821015610eab57613e3885610ff6847f97a3263acf29740b283264413b277319d8d1f5c99a948c6965286ade69fd829696600160409701815561440c565b8151613e4381614301565b3381524264ffffffffff1660208083019182528483018481526001606085018181526001600160a01b039a8b165f818152601186528981209751885497519551935160ff60f01b60f09190911b1660c89490941b64ffffffffff60c81b1660a09690961b64ffffffffff60a01b169d166001600160f81b0319909716969096179b909b17929092179190911790935560128152908490208690558351928352820152a3005b6316dd705560e01b5f526004805260245ffd5b5f19810190808211610b5d57613f11828561440c565b60018060a01b0391549060031b1c165f5260116020524264ffffffffff60405f205460c81c1611613f855783545f198101908111610b5d57613f7f92610ff6613f5d613f76938861440c565b905460039190911b1c6001600160a01b0316918761440c565b610cfa84614bea565b80613de4565b613f7f9150614c16565b63118ccb2360e01b5f9081526001600160a01b038416600452602490fd5b6001600160a01b03858116911614905084613dcd565b50506001600160a01b038681165f908152600c6020526040902054161586613d63565b82633bb2da8360e21b5f5260045260245ffd5b602435906001600160a01b038216820361034f57565b600435906001600160a01b038216820361034f57565b9181601f8401121561034f578235916001600160401b03831161034f576020838186019501011161034f57565b606060031982011261034f576004359160243591604435906001600160401b03821161034f5761408491600401614025565b9091565b6024359060ff8216820361034f57565b6004359060ff8216820361034f57565b805180835260209291819084018484015e5f828201840152601f01601f1916010190565b60018060a01b03815116825260018060a01b03602082015116602083015261014061413261412061410e604085015161016060408801526101608701906140a8565b606085015186820360608801526140a8565b608084015185820360808701526140a8565b9160a081015160a085015260ff60c08201511660c085015260e0810151151560e085015261010081015161010085015261012081015161012085015201519161014081830391015260ff825116815261ffff602083015116602082015261ffff604083015116604082015261ffff606083015116606082015260c0806141dc6141ca608086015160e0608087015260e08601906140a8565b60a086015185820360a08701526140a8565b93015191015290565b90602080835192838152019201905f5b8181106142025750505090565b82518452602093840193909201916001016141f5565b9060038210156126b15752565b80516001600160a01b0316825260208082015161428e939260c09260a09261424f91860190614218565b60408101511515604085015265ffffffffffff6060820151166060850152600180831b0360808201511660808501520151918160a082015201906140a8565b90565b60038110156126b1575f52601360205260405f2090565b60038110156126b1575f52601560205260405f2090565b156142c75750565b6307b0628760e01b5f5260045260245ffd5b156142e15750565b63d7d9e8b960e01b5f9081526001600160a01b0391909116600452602490fd5b608081019081106001600160401b03821117610eab57604052565b606081019081106001600160401b03821117610eab57604052565b604081019081106001600160401b03821117610eab57604052565b60a081019081106001600160401b03821117610eab57604052565b60c081019081106001600160401b03821117610eab57604052565b61016081019081106001600160401b03821117610eab57604052565b60e081019081106001600160401b03821117610eab57604052565b90601f801991011681019081106001600160401b03821117610eab57604052565b6005548110156143f85760055f5260205f2001905f90565b634e487b7160e01b5f52603260045260245ffd5b80548210156143f8575f5260205f2001905f90565b156144295750565b6301fadc4960e51b5f5260045260245ffd5b6006548110156143f85760065f52600360205f20910201905f90565b15614460575050565b60ff92506350ecb86560e11b5f526004521660245260445ffd5b156144825750565b60405163f7860e8d60e01b8152602060048201529081906144a79060248301906140a8565b0390fd5b5f198114610b5d5760010190565b91908203918211610b5d57565b805480156144ed575f1901906144dc828261440c565b8154905f199060031b1b1916905555565b634e487b7160e01b5f52603160045260245ffd5b6001600160401b038111610eab5760051b60200190565b156145205750565b60ff906340ec455360e01b5f521660045260245ffd5b90600182811c92168015614564575b602083101461455057565b634e487b7160e01b5f52602260045260245ffd5b91607f1691614545565b9060405191825f82549261458184614536565b80845293600181169081156145ec57506001146145a8575b506145a6925003836143bf565b565b90505f9291925260205f20905f915b8183106145d05750509060206145a6928201015f614599565b60209193508060019154838589010152019101909184926145b7565b9050602092506145a694915060ff191682840152151560051b8201015f614599565b6040519061461b82614388565b815f81525f602082015260606040820152606080820152606060808201525f60a08201525f60c08201525f60e08201525f6101008201525f61012082015261014060405191614669836143a4565b5f83525f60208401525f60408401525f606084015260606080840152606060a08401525f60c08401520152565b9061469f61460e565b916146a981614d0a565b6002808201545f908152600a60205260409020805460018201549394506001600160a01b039081169316916146de910161456e565b60408701526020860152845261473e6146f6826150a7565b6080889693960152606087015263ffffffff600184015460a01c1660ff60016147296147218461443b565b50549361443b565b5001541660c088015260a08701524290614a0f565b151560e08581019190915290549081901c61012085015260a01c63ffffffff166101008401819052604051600160f81b6020820152600160f51b602182015260238101839052600160f21b6043820152600160f01b6045820152600360f01b6047820152602981526147b16049826143bf565b604051926020840152602083526147c96040846143bf565b604051926147d6846143a4565b600184526020808501526001604085015260036060850152608084015260a083015260c0820152610140830152565b91908201809211610b5d57565b919091601f8311614823575b505050565b81831161482f57505050565b5f5260205f206020601f830160051c9210614868575b81601f9101920160051c03905f5b8281101561481e575f82820155600101614853565b5f9150614845565b908060209392818452848401375f828201840152601f01601f1916010190565b6001600160a01b03909116815260406020820181905261428e93910191614870565b903590601e198136030182121561034f57018035906001600160401b03821161034f5760200191813603831361034f57565b61491461494a60206148f684806148b2565b919094614905828201826148b2565b958260408895939401906148b2565b938492919360405198878a98858a019c8d378801918483015f8152370101915f83528237015f815203601f1981018352826143bf565b51902090565b80518210156143f85760209160051b010190565b6001600160401b038111610eab57601f01601f191660200190565b92919261498b82614964565b9161499960405193846143bf565b82948184528183011161034f578281602093845f960137010152565b156149bd5750565b63a252c15160e01b5f9081526001600160a01b0391909116600452602490fd5b906149e782614501565b6149f460405191826143bf565b8281528092614a05601f1991614501565b0190602036910137565b9061428e915f52600b60205260018060a01b0360405f2054165f52600c60205260405f20614d4b565b60038210156126b15752565b805490600160401b821015610eab5781613aa3916001614a669401815561440c565b9055565b60405190614a778261436d565b606060a0835f81525f60208201525f60408201525f838201525f60808201520152565b919060ff169160028314614b545760018060a01b03165f526011602052606060405f209260405193614acb85614301565b5460018060a01b0381169485815264ffffffffff8260a01c169081602082015260ff64ffffffffff8460c81c169384604084015260f01c1694859101528410159384614b4a575b505082614b3f575b82614b2f575b505015614b2a5790565b505f90565b1c60019081161490505f80614b20565b600881109250614b1a565b1092505f80614b12565b6001600160a01b03165f908152600c602052604090209150614b769082614d4b565b15614b2a57546001600160a01b031690565b5190811515820361034f57565b5f52600b60205260018060a01b0360405f2054165f52600c60205260405f20614bbe4282614d4b565b9081614bc8575090565b90505460e01c614be5429163ffffffff60025460c01c1690614805565b101590565b805480156144ed575f190190614c00828261440c565b81549060018060a01b039060031b1b1916905555565b8015610b5d575f190190565b906004548210156143f85760045f52600582901c7f8a35acfbc15ff81a39ae7d344fd709f28e8600b4aa8c65c6b64bfe7fe36bd19b0191601f1690565b5f818152600a60205260409020546001600160a01b0316908115614c9e5750803303614c885750565b6311ce341560e21b5f523360045260245260445ffd5b63694b6fc160e01b5f5260045260245ffd5b604290614cbb615919565b906040519161190160f01b8352600283015260228201522090565b9060418303614d0057614cf99250602081013591604082359201355f1a90615a2f565b9192909190565b50505f9160029190565b5f818152600b60205260409020546001600160a01b031691908215614d395750815f52600c60205260405f2090565b635d16ab8560e11b5f5260045260245ffd5b90815463ffffffff8160a01c1682108015614d9d575b614d965760e01c8110918215614d7657505090565b61428e92506001015463ffffffff61ffff8260c01c169160a01c16615ab9565b5050505f90565b5063ffffffff8160c01c16821015614d61565b51906001600160401b038216820361034f57565b81601f8201121561034f57805190614ddb82614964565b92614de960405194856143bf565b8284526020838301011161034f57815f9260208093018386015e8301015290565b9091614e2161428e936040845260408401906140a8565b9160208184039101526140a8565b949391929092606060c0604051614e45816143a4565b5f81525f60208201525f60408201525f838201528260808201528260a08201520152855f52600f60205260405f209160405192614e8184614337565b546001600160d81b038116845260d81c6020840181905215615094575f878152600f60205260408120819055614eed9490926001600160a01b0390614ec590615770565b5416908360405180978195829463473b057f60e11b8452602060048501526024840191614870565b03925af1918215610b94575f92614fa8575b508192614f0c92956155af565b6040516020810191825260208152614f256040826143bf565b60c08301519182516020840120908251902003614f8c5750506103e86001600160401b03604081930151160416610258810190818111610b5d5761025719420191428311610b5d574211614f77575050565b634971ac4160e01b5f5260045260245260445ffd5b6144a7604051928392633cecfa1d60e11b845260048401614e0a565b91503d805f843e614fb981846143bf565b82019160208184031261034f578051906001600160401b03821161034f570160e08184031261034f5760405190614fef826143a4565b805182526020810151602083015261500960408201614db0565b604083015261501a60608201614db0565b606083015260808101516001600160401b03811161034f578461503e918301614dc4565b608083015260a08101516001600160401b03811161034f5784615062918301614dc4565b60a083015260c0810151936001600160401b03851161034f57614f0c946150899201614dc4565b60c082015291614eff565b866317238cf560e31b5f5260045260245ffd5b600101546001600160a01b03811691602060f09290921c828101928310610b5d576150d26020614964565b6150df60405191826143bf565b602081526150ed6020614964565b602082019190601f19013683376020600183883c5190519060208110615194575b509361511982614964565b61512660405191826143bf565b82815282602161513582614964565b6020840190601f1901368237843c93813b905f198201918211610b5d5761515b916144b9565b9061516582614964565b9261517360405194856143bf565b828452602161518184614964565b602086019290601f190136843701913c90565b5f199060200360031b1b165f61510e565b9190604051916020830191609160f51b83526022840152609160f51b60428401526044830152604482526151da6064836143bf565b825160208401209082519020036151ef575050565b6144a76040519283926301afda0160e51b845260048401614e0a565b90815182606182148061523a575b615223925061447a565b606160018060a01b03604060218501201692015190565b5050156143f85760208201516152239083906001600160f81b031916600160fa1b14615219565b9060607fb01fe5bba82dad221d69ff70022bde129d653d1a6e4f5570dda818bc654c969e9194939460018060a01b031694855f52600c60205260405f2060026152b463ffffffff825460a01c1642614805565b82546001600160e01b03164260e01b6001600160e01b03191617835591805463ffffffff60c01b191660c084901b63ffffffff60c01b16178155602088810151600383015560018201805461ffff60c01b191660c087901b61ffff60c01b1617905591015496516040805191825291810193909352820152a4565b90600361534661ffff600185015460c01c166143e0565b50549201546001600160a01b0390921691805b61536357505f9150565b60405190632702758960e01b8252600482015260c081602481865afa908115610b94575f91615409575b50602081015160405190634294857f60e01b82526004820152602081602481875afa908115610b94575f916153d0575b506153c9575180615359565b5060019150565b90506020813d8211615401575b816153ea602093836143bf565b8101031261034f576153fb90614b88565b5f6153bd565b3d91506153dd565b905060c0813d8211615493575b8161542360c093836143bf565b8101031261034f57604051906154388261436d565b805182526020810151602083015261545260408201614db0565b604083015261546360608201614db0565b6060830152608081015160ff8116810361034f5760808301526154889060a001614b88565b60a08201525f61538d565b3d9150615416565b90600181015460ff60016154b763ffffffff8460a01c1661443b565b500154165f52600d60205263ffffffff60405f209160d01c169080545f198101908111610b5d57615554926154ef61554f928461440c565b90549060031b1c80615504613aa3848761440c565b90555f908152600b60209081526040808320546001600160a01b03168352600c9091529020600101805463ffffffff60d01b191660d09290921b63ffffffff60d01b16919091179055565b6144c6565b63ffffffff815460c01c16421061558d575b507f01c235337ed5406ee8cebb3f299d60f237a2837430f8a14fbc81f94ce50236b65f80a2565b805463ffffffff60c01b19164260c01b63ffffffff60c01b161790555f615566565b9190825f52600a60205260405f2091825491600260018060a01b0360018601541694016040515f8254926155e284614536565b9081845260208401946001811690815f146156d05750600114615693575b5050918161561661566f9360ff969503826143bf565b5190209464ffffffffff602060018060d81b038751169601511695604051976020890199468b523060408b015260608a015260018060a01b03831660808a015260a089015260c08801528360e088019160a01c16614218565b16610100840152610120830152610140820152610140815261494a610160826143bf565b5f908152602081209092505b8183106156b6575050810160200181615616615600565b60018160209294939454838588010152019101919061569f565b60ff191686525050151560051b8201602001905081615616615600565b6001600160a01b03161590506157325780151580615726575b1561570e5750565b63210843e760e21b5f5260045261010060245260445ffd5b50610100811115615706565b6338e04ef560e21b5f5260045ffd5b5f546001600160a01b0316330361205357565b359060208110615762575090565b5f199060200360031b1b1690565b60055481108061579f575b1561578d57615789906143e0565b5090565b6360d2388d60e01b5f5260045260245ffd5b5064ffffffffff6157af826143e0565b505460a01c161561577b565b60208201516001600160ff1b03811691906fa2a8918ca85bafe22016d0b997e4df60600160ff1b0383116158305760ff1c601b0180601b11610b5d5792516040805192835260ff9094166020808401919091529382015260608101919091525f8080529060809060015afa15610b94575f5190565b505050505f90565b60ff82165f52600760205260405f20815f5260205260405f20549182151580615874575b9161586692614457565b5f198101908111610b5d5790565b505f19830191838311610b5d5764ffffffffff60016158956158669561443b565b50015460301c161590925061585c565b9060018060a01b031690815f52601160205260405f2064ffffffffff815460c81c1642106158f5575b507f37b027ec718e9016d86df740d693d2ee56cf8ba192888001fe9f0322f2a9e1135f80a3565b805464ffffffffff60c81b19164260c81b64ffffffffff60c81b161790555f6158ce565b307f00000000000000000000000000000000000000000000000000000000000000006001600160a01b03161480615a06575b15615974577f000000000000000000000000000000000000000000000000000000000000000090565b60405160208101907f8b73c3c69bb8fe3d512ecc4cf759cc79239f7b179b0ffacaa9a75d522b39400f82527f000000000000000000000000000000000000000000000000000000000000000060408201527f000000000000000000000000000000000000000000000000000000000000000060608201524660808201523060a082015260a0815261494a60c0826143bf565b507f0000000000000000000000000000000000000000000000000000000000000000461461594b565b90916fa2a8918ca85bafe22016d0b997e4df60600160ff1b038411615aae5790615a7e6020945f9493604051948594859094939260ff6060936080840197845216602083015260408201520152565b838052039060015afa15610b94575f516001600160a01b03811615615aa457905f905f90565b505f906001905f90565b5050505f9160039190565b6001615aca64ffffffffff9261443b565b50015460301c168015159081615b0f575b50615b0957615aef64ffffffffff916143e0565b505460a01c168015918215615b0357505090565b10919050565b50505f90565b90508210155f615adb565b60ff811690601f8211615b495760405191615b366040846143bf565b6020808452838101919036833783525290565b632cd44ac360e21b5f5260045ffdfea164736f6c6343000825000aed0161664cf318441e585cccad9fa9fc770298b648a49635dda84ac6f0adc908";
 
   
       type NodeRegistryConstructorParams = [signer?: Signer] | ConstructorParameters<typeof ContractFactory>;

@@ -2,6 +2,9 @@
 /* tslint:disable */
 /* eslint-disable */
 export { CodeData__factory } from './CodeData__factory.js';
+export { EnclavePolicy__factory } from './EnclavePolicy__factory.js';
+export { EnclaveReads__factory } from './EnclaveReads__factory.js';
+export { EnclaveRegistry__factory } from './EnclaveRegistry__factory.js';
 export { IEnclaveRegistry__factory } from './IEnclaveRegistry__factory.js';
 export { INodeRegistry__factory } from './INodeRegistry__factory.js';
 export { NodeRegistry__factory } from './NodeRegistry__factory.js';

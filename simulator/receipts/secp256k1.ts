@@ -96,9 +96,13 @@ export function signDigest(digest: Hex, privateKey: Hex, impl: Curve = curve): H
   return toHex(compact);
 }
 
+/** Uncompressed, 65 bytes. */
+export const publicKeyOf = (privateKey: Hex, impl: Curve = curve): Buffer =>
+  Buffer.from(impl.publicKey(fromHex(privateKey, 32)));
+
 /** Lower-case address of a private key. */
 export const addressOfKey = (privateKey: Hex, impl: Curve = curve): Hex =>
-  addressOfPublicKey(impl.publicKey(fromHex(privateKey, 32)));
+  addressOfPublicKey(publicKeyOf(privateKey, impl));
 
 const addressOfPublicKey = (publicKey: Uint8Array): Hex => toHex(keccakBytes(publicKey.subarray(1)).subarray(12));
 

@@ -8,7 +8,6 @@ import { EventFollower } from "../chain/EventFollower.ts";
 import { on } from "../chain/eventSource.ts";
 import type { TransactionSubmitter } from "../chain/TransactionSubmitter.ts";
 import { SettlementHasher } from "../receipts/eip712.ts";
-import type { RequestKind } from "../receipts/hashes.ts";
 import { keccak256 } from "../receipts/keccak.ts";
 import { type Hex, Mode, type Receipt, type SettlementDomain, type SignedReceipt } from "../receipts/types.ts";
 import type { BlobStore } from "../storage/BlobStore.ts";
@@ -16,6 +15,7 @@ import { escrowRequestSchema } from "./escrowRequest.ts";
 import type { EscrowAnswer, EscrowJob, EscrowStore } from "./EscrowStore.ts";
 import type { InferenceNode } from "./InferenceNode.ts";
 import { NodeError } from "./NodeError.ts";
+import { requestKindOf } from "./requestKindOf.ts";
 
 export interface EscrowWorkerOptions {
   chain: Chain;
@@ -203,8 +203,10 @@ export class EscrowWorker {
   }
 
   async #infer(input: Uint8Array, modelId: Hex): Promise<string> {
+    const kind = requestKindOf(input);
+    if (kind === undefined) throw new NotServedError("its input is not the body of a request");
     try {
-      return (await this.#options.node.infer(requestKindOf(input), input, modelId)).output;
+      return (await this.#options.node.infer(kind, input, modelId)).output;
     } catch (error) {
       // A refusal stays one however often it is asked; being busy or broken passes.
       const final = error instanceof NodeError && error.status < 500 && error.status !== 429;
@@ -243,20 +245,4 @@ export class EscrowWorker {
     if (block === null) throw new Error("the chain has no newest block");
     return BigInt(block.timestamp);
   }
-}
-
-/** Which route's body an input is. @throws NotServedError for a text that is none's. */
-function requestKindOf(input: Uint8Array): RequestKind {
-  let body: unknown;
-  try {
-    body = JSON.parse(Buffer.from(input).toString("utf8"));
-  } catch {
-    body = undefined;
-  }
-  if (typeof body === "object" && body !== null) {
-    if ("messages" in body) return "chat";
-    if ("prompt" in body) return "completion";
-    if ("inputs" in body) return "inference";
-  }
-  throw new NotServedError("its input is not the body of a request");
 }

@@ -5,18 +5,21 @@ import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 
 import { SettlementHasher } from "../receipts/eip712.ts";
-import { inputHash, type RequestKind } from "../receipts/hashes.ts";
+import type { SealingKey } from "../ohttp/keyConfig.ts";
+import { inputHash, type PaidKind, type RequestKind } from "../receipts/hashes.ts";
 import { keccak256 } from "../receipts/keccak.ts";
 import { requestIdForPayment } from "../receipts/requestId.ts";
-import type { Signer } from "../receipts/secp256k1.ts";
+import { recoverAddress, type Signer } from "../receipts/secp256k1.ts";
 import { type Hex, Mode, type SettlementDomain, type SignedReceipt, signedReceiptToJson } from "../receipts/types.ts";
 import { untilAborted } from "../settlement/untilAborted.ts";
 import { AnswerFlight } from "./AnswerFlight.ts";
+import { type AnswerForm, openForm } from "./AnswerForm.ts";
 import { createNodeServer, type NodeAnswer } from "./createNodeServer.ts";
 import { NodeError, toNodeError } from "./NodeError.ts";
 import type { NodePayment } from "./paymentHeader.ts";
 import type { ReceiptStore } from "./ReceiptStore.ts";
-import { DONE_EVENT, serverSentEvent } from "./serverSentEvent.ts";
+import { SealedRequests } from "./SealedRequests.ts";
+import type { SealedAnswer, SealedCall } from "./SealedRoutes.ts";
 
 /** A model a node sells. */
 export interface ModelOffer {
@@ -54,6 +57,8 @@ export interface InferenceNodeOptions {
   inferenceTimeoutMs?: number;
   /** Most inferences under way at once; more are answered 503. Default 256. */
   maxConcurrent?: number;
+  /** Opens sealed requests; the enclave's key, that its attestation binds. Without it they are not served. */
+  sealing?: SealingKey;
   /** Unix seconds for `servedAt`. Default: the wall clock; a simulation that moves chain time passes its own. */
   nowSeconds?: () => number;
 }
@@ -84,6 +89,13 @@ export interface PreparedInference {
   run: (context: InferenceContext) => Promise<CompletedInference>;
 }
 
+/** A payment, the one request it buys, and what is bought. */
+interface Bought {
+  requestId: Hex;
+  bodyHash: string;
+  payment: NodePayment;
+}
+
 /**
  * An inference node: runs a request, signs a receipt, stores both and only then lets the (last piece of the) answer go. A request is known by its
  * payment: the same again gets the stored answer, also after a crash, and copies that come while the model runs share the one run.
@@ -91,7 +103,8 @@ export interface PreparedInference {
  */
 export abstract class InferenceNode {
   readonly store: ReceiptStore;
-  readonly #options: Required<InferenceNodeOptions>;
+  readonly #options: Required<Omit<InferenceNodeOptions, "sealing">>;
+  readonly #sealed: SealedRequests | undefined;
   readonly #kinds: readonly RequestKind[];
   readonly #hasher: SettlementHasher;
   readonly #flights = new Map<Hex, AnswerFlight>();
@@ -113,6 +126,7 @@ export abstract class InferenceNode {
       operator: options.operator.toLowerCase() as Hex,
       payout: options.payout.toLowerCase() as Hex,
     };
+    this.#sealed = options.sealing && new SealedRequests(options.sealing);
     this.#kinds = kinds;
     this.#hasher = new SettlementHasher(options.domain);
     this.#port = this.#options.port;
@@ -151,6 +165,11 @@ export abstract class InferenceNode {
       health: () => ({ status: "ok", operator, signer: this.signer.address }),
       models: () => this.#modelList(),
       answer: (kind, body, payment) => this.#answer(kind, body, payment),
+      sealed: this.#sealed && {
+        keyConfigs: this.#sealed.keyConfigs,
+        teeId: undefined,
+        answer: (call, payment) => this.#answerSealed(call, payment),
+      },
     });
     await server.listen({ host, port: this.#port });
     this.#port = (server.server.address() as AddressInfo).port;
@@ -177,15 +196,7 @@ export abstract class InferenceNode {
    */
   async infer(kind: RequestKind, body: Uint8Array, modelId: Hex): Promise<{ output: string }> {
     try {
-      if (!this.#kinds.includes(kind)) throw new NodeError(404, "not_found", `${kind} requests are not served here`);
-      const prepared = this.prepare(kind, body);
-      if (prepared.offer.modelId !== modelId) {
-        throw new NodeError(
-          400,
-          "wrong_model",
-          `the request asks for "${prepared.offer.id}", which is not what was paid for`,
-        );
-      }
+      const prepared = this.#prepareModel(kind, body, modelId);
       const context = { id: "", created: this.#options.nowSeconds(), emit: () => undefined };
       const { output } = await this.#run(prepared, context);
       return { output };
@@ -195,15 +206,84 @@ export abstract class InferenceNode {
   }
 
   async #answer(kind: RequestKind, body: Buffer, payment: NodePayment): Promise<NodeAnswer> {
-    const { domain, operator, asset, maxConcurrent } = this.#options;
-    const requestId = requestIdForPayment(domain, operator, payment);
-    const bodyHash = createHash("sha256").update(`${kind}\n`).update(body).digest("hex");
+    const bought = this.#bought(kind, body, payment);
+    const stored = this.#stored(bought);
+    if (stored !== undefined) return stored;
+    return this.#served(bought, kind, body, () => {
+      const prepared = this.prepare(kind, body);
+      return { prepared, form: openForm(kind, prepared.streamed) };
+    });
+  }
 
-    const stored = this.store.find(requestId);
-    if (stored !== undefined) {
-      requireSameBody(stored.bodyHash, bodyHash);
-      return { streamed: stored.streamed, pieces: ReadableStream.from([stored.content]) };
+  /** A sealed request is known by its ciphertext, and so is its answer. */
+  async #answerSealed(call: SealedCall, payment: NodePayment): Promise<SealedAnswer> {
+    if (this.#sealed === undefined) throw new NodeError(404, "not_found", "sealed requests are not served here");
+    const bought = this.#bought("sealed", call.body, payment);
+    const proof = () => this.#proof(bought.requestId);
+    const stored = this.#stored(bought);
+    if (stored !== undefined) return { pieces: stored.pieces, proof };
+    const { kind, body, form, refusal } = await this.#sealed.open(call.body, call.streamed);
+    try {
+      const { pieces } = await this.#served(bought, kind, body, () => {
+        const prepared = this.#prepareModel(kind, body, call.modelId);
+        if (prepared.streamed === call.streamed) return { prepared, form };
+        throw new NodeError(
+          400,
+          "stream_mismatch",
+          "a streamed answer has to be asked for inside and outside the seal",
+        );
+      });
+      return { pieces, proof };
+    } catch (error) {
+      const known = toNodeError(error);
+      // its message and cause may quote the request
+      if (known.status >= 500) this.#options.logger.error({ code: known.code }, "sealed request failed");
+      throw refusal(known);
     }
+  }
+
+  #bought(kind: PaidKind, body: Buffer, payment: NodePayment): Bought {
+    const { domain, operator } = this.#options;
+    const requestId = requestIdForPayment(domain, operator, payment);
+    return { requestId, bodyHash: createHash("sha256").update(`${kind}\n`).update(body).digest("hex"), payment };
+  }
+
+  #stored({ requestId, bodyHash }: Bought): NodeAnswer | undefined {
+    const stored = this.store.find(requestId);
+    if (stored === undefined) return undefined;
+    requireSameBody(stored.bodyHash, bodyHash);
+    return { streamed: stored.streamed, pieces: ReadableStream.from([stored.content]) };
+  }
+
+  /** What an answer carries under `opengradient`, for those who cannot read the answer. */
+  #proof(requestId: Hex): object | undefined {
+    const receipt = this.store.find(requestId)?.receipt;
+    if (receipt === undefined) return undefined;
+    // an earlier run may have had another key
+    const signer = recoverAddress(this.#hasher.receiptDigest(receipt.receipt), receipt.signature);
+    return { receipt: signedReceiptToJson(receipt), operator: this.#options.operator, signer };
+  }
+
+  /** @throws NodeError 400 `wrong_model` for another version than `modelId`. */
+  #prepareModel(kind: RequestKind, body: Uint8Array, modelId: Hex): PreparedInference {
+    if (!this.#kinds.includes(kind)) throw new NodeError(404, "not_found", `${kind} requests are not served here`);
+    const prepared = this.prepare(kind, body);
+    if (prepared.offer.modelId === modelId) return prepared;
+    throw new NodeError(
+      400,
+      "wrong_model",
+      `the request asks for "${prepared.offer.id}", which is not what was paid for`,
+    );
+  }
+
+  /** Joins the request's inference under way, or begins it. */
+  async #served(
+    { requestId, bodyHash, payment }: Bought,
+    kind: RequestKind,
+    body: Uint8Array,
+    prepare: () => { prepared: PreparedInference; form: AnswerForm },
+  ): Promise<NodeAnswer> {
+    const { asset, maxConcurrent } = this.#options;
     let flight = this.#flights.get(requestId);
     if (flight !== undefined) {
       requireSameBody(flight.bodyHash, bodyHash);
@@ -212,7 +292,7 @@ export abstract class InferenceNode {
         throw new NodeError(400, "wrong_asset", `fees are paid in ${asset}, found ${payment.asset}`);
       }
       const hash = inputHash(kind, body);
-      const prepared = this.prepare(kind, body);
+      const { prepared, form } = prepare();
       if (payment.feeWei < prepared.offer.feeWei) {
         throw new NodeError(402, "fee_too_low", `the fee is ${prepared.offer.feeWei} wei, found ${payment.feeWei}`);
       }
@@ -221,7 +301,7 @@ export abstract class InferenceNode {
       }
       flight = new AnswerFlight(bodyHash, prepared.streamed);
       this.#flights.set(requestId, flight);
-      void this.#fly(flight, kind, prepared, { requestId, inputHash: hash, payer: payment.payer, fee: payment.feeWei });
+      void this.#fly(flight, form, prepared, { requestId, inputHash: hash, payer: payment.payer, fee: payment.feeWei });
     }
     await flight.begun();
     return { streamed: flight.streamed, pieces: flight.follow() };
@@ -230,32 +310,37 @@ export abstract class InferenceNode {
   /** Runs a request to its end, whoever still listens: the receipt and the answer are durable before the last piece goes out. */
   async #fly(
     flight: AnswerFlight,
-    kind: RequestKind,
+    form: AnswerForm,
     { offer, streamed, run }: PreparedInference,
     request: { requestId: Hex; inputHash: Hex; payer: Hex; fee: bigint },
   ): Promise<void> {
     const { operator, signer, nowSeconds, logger } = this.#options;
     try {
-      const emit = streamed ? (chunk: object) => flight.emit(serverSentEvent(chunk)) : () => undefined;
+      const emit = streamed ? (chunk: object) => flight.emit(form.event(chunk)) : () => undefined;
       const context = { id: request.requestId.slice(2, 34), created: nowSeconds(), emit };
       const { output, answer } = await this.#run({ offer, streamed, run }, context);
       const receipt = this.#sign({
         ...request,
+        inputHash: form.receiptHash("input", request.inputHash),
         modelId: offer.modelId,
         mode: Mode.Vanilla,
-        outputHash: keccak256(output),
+        outputHash: form.receiptHash("output", keccak256(output)),
         servedAt: BigInt(nowSeconds()),
       });
       const opengradient = { receipt: signedReceiptToJson(receipt), operator, signer: signer.address };
-      const sealed = { ...answer, opengradient };
-      const last = streamed ? serverSentEvent(sealed) + DONE_EVENT : JSON.stringify(sealed);
+      const last = form.end({ ...answer, opengradient });
       const content = flight.text + last;
-      await this.store.add({ kind, bodyHash: flight.bodyHash, streamed, content, receipt });
+      await this.store.add({ kind: form.kind, bodyHash: flight.bodyHash, streamed, content, receipt });
       flight.emit(last);
       flight.end();
       logger.debug({ requestId: request.requestId, model: offer.id }, "served");
     } catch (error) {
-      flight.fail(error);
+      if (flight.text === "" || form.failure === undefined) {
+        flight.fail(error);
+      } else {
+        flight.emit(form.failure(toNodeError(error)));
+        flight.end();
+      }
     } finally {
       this.#flights.delete(request.requestId);
     }

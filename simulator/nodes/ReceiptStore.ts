@@ -1,17 +1,18 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 
 import { openDatabase } from "../persistence/openDatabase.ts";
-import type { RequestKind } from "../receipts/hashes.ts";
+import type { PaidKind } from "../receipts/hashes.ts";
 import { type Hex, type SignedReceipt, signedReceiptSchema, signedReceiptToJson } from "../receipts/types.ts";
 import type { ReceiptSource, StoredReceipt } from "../settlement/ReceiptSource.ts";
 
 /** An answer as it left, or will leave, the node. */
 export interface StoredAnswer {
-  kind: RequestKind;
+  kind: PaidKind;
   /** SHA-256 of the request's body, hexadecimal. */
   bodyHash: string;
   /** Whether `content` is a whole event stream rather than a JSON body. */
   streamed: boolean;
+  /** Of a sealed answer, lines of base64: what is stored is as little readable as what is sent. */
   content: string;
   receipt: SignedReceipt;
 }
@@ -31,7 +32,7 @@ const SCHEMA = `
   CREATE INDEX IF NOT EXISTS unbatched ON answers (sequence) WHERE batch_id IS NULL;`;
 
 interface AnswerRow {
-  kind: RequestKind;
+  kind: PaidKind;
   body_hash: string;
   streamed: number;
   content: string;

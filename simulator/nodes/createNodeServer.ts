@@ -4,9 +4,12 @@ import { Readable } from "node:stream";
 import Fastify, { type FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 
+import { OHTTP_RESPONSE } from "../ohttp/suite.ts";
 import type { RequestKind } from "../receipts/hashes.ts";
 import { errorBody, NodeError, toNodeError } from "./NodeError.ts";
 import { type NodePayment, parsePaymentHeader, PAYMENT_HEADER } from "./paymentHeader.ts";
+import { SealedRefusal } from "./SealedRequests.ts";
+import { addSealedRoutes, type SealedRoutesOptions } from "./SealedRoutes.ts";
 import { serverSentEvent } from "./serverSentEvent.ts";
 
 /** The paid routes by what they serve. */
@@ -31,12 +34,14 @@ export interface NodeServerOptions {
   models: () => readonly object[];
   /** Rejects with an error that `toNodeError` understands. */
   answer: (kind: RequestKind, body: Buffer, payment: NodePayment) => Promise<NodeAnswer>;
+  /** For a node that has a key to open sealed requests with. */
+  sealed?: SealedRoutesOptions | undefined;
   logger: Logger;
 }
 
 /** The private HTTP API of an inference node, not yet listening. */
 export function createNodeServer(options: NodeServerOptions): FastifyInstance {
-  const { bearerToken, bodyLimitBytes, kinds, health, models, answer, logger } = options;
+  const { bearerToken, bodyLimitBytes, kinds, health, models, answer, sealed, logger } = options;
   const server = Fastify({ bodyLimit: bodyLimitBytes, forceCloseConnections: true });
   const expected = digest(`Bearer ${bearerToken}`);
 
@@ -52,6 +57,9 @@ export function createNodeServer(options: NodeServerOptions): FastifyInstance {
     const answered = fromFastify(error) ?? toNodeError(error);
     const level = answered.status >= 500 ? "error" : "debug";
     logger[level]({ err: answered.cause ?? answered, code: answered.code, path: request.url }, "request failed");
+    if (answered instanceof SealedRefusal) {
+      return reply.code(answered.status).type(OHTTP_RESPONSE).send(answered.sealed);
+    }
     return reply.code(answered.status).send(errorBody(answered));
   });
   server.setNotFoundHandler((request) => {
@@ -59,7 +67,11 @@ export function createNodeServer(options: NodeServerOptions): FastifyInstance {
   });
 
   server.get("/health", () => health());
-  server.get("/models", () => ({ models: models() }));
+  server.get("/models", () => ({
+    models: models(),
+    ...(sealed && { sealing: { keyConfigs: sealed.keyConfigs.toString("base64"), teeId: sealed.teeId } }),
+  }));
+  if (sealed !== undefined) addSealedRoutes(server, sealed);
   for (const kind of kinds) {
     server.post(ROUTES[kind], async (request, reply) => {
       if (!Buffer.isBuffer(request.body)) throw new NodeError(400, "invalid_request", "expected a JSON body");

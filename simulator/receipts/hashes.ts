@@ -13,6 +13,9 @@ import type { Hex } from "./types.ts";
 /** The three paid routes: /v1/chat/completions, /v1/completions, /v1/inference. */
 export type RequestKind = "chat" | "completion" | "inference";
 
+/** A request as it is paid for: of a sealed one (/v1/ohttp), only the enclave knows which kind it is. */
+export type PaidKind = RequestKind | "sealed";
+
 const REQUEST_TEXT: Record<RequestKind, (body: RawBody) => string> = {
   chat: chatRequestText,
   completion: completionRequestText,

@@ -1,0 +1,25 @@
+import type { PaidKind, RequestKind } from "../receipts/hashes.ts";
+import type { Hex } from "../receipts/types.ts";
+import type { NodeError } from "./NodeError.ts";
+import { DONE_EVENT, serverSentEvent } from "./serverSentEvent.ts";
+
+/** How one answer is written down, stored and sent; and what its receipt says of it. */
+export interface AnswerForm {
+  readonly kind: PaidKind;
+  /** A part of an event stream. */
+  event(chunk: object): string;
+  /** The end of an event stream, or a whole answer. */
+  end(answer: object): string;
+  /** The end of an event stream that failed; absent where whoever sends it tells the failure. */
+  failure?(error: NodeError): string;
+  /** A hash of the request or the answer, as the receipt states it. */
+  receiptHash(what: "input" | "output", hash: Hex): Hex;
+}
+
+/** OpenAI's: JSON, or server-sent events. */
+export const openForm = (kind: RequestKind, streamed: boolean): AnswerForm => ({
+  kind,
+  event: serverSentEvent,
+  end: (answer) => (streamed ? serverSentEvent(answer) + DONE_EVENT : JSON.stringify(answer)),
+  receiptHash: (_what, hash) => hash,
+});

@@ -23,9 +23,12 @@ getContractFactory(name: 'CodeData', signerOrOptions?: ethers.Signer | FactoryOp
 getContractFactory(name: 'EnclavePolicy', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.EnclavePolicy__factory>
 getContractFactory(name: 'EnclaveReads', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.EnclaveReads__factory>
 getContractFactory(name: 'EnclaveRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.EnclaveRegistry__factory>
+getContractFactory(name: 'IEnclaveKeys', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IEnclaveKeys__factory>
 getContractFactory(name: 'IEnclaveRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IEnclaveRegistry__factory>
 getContractFactory(name: 'INodeRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.INodeRegistry__factory>
+getContractFactory(name: 'ITEEInferenceVerifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ITEEInferenceVerifier__factory>
 getContractFactory(name: 'NodeRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.NodeRegistry__factory>
+getContractFactory(name: 'TEEInferenceVerifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.TEEInferenceVerifier__factory>
 getContractFactory(name: 'FeeSchedule', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.FeeSchedule__factory>
 getContractFactory(name: 'IProofSettlement', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IProofSettlement__factory>
 getContractFactory(name: 'ProofSettlement', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ProofSettlement__factory>
@@ -48,9 +51,12 @@ getContractAt(name: 'CodeData', address: string | ethers.Addressable, signer?: e
 getContractAt(name: 'EnclavePolicy', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.EnclavePolicy>
 getContractAt(name: 'EnclaveReads', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.EnclaveReads>
 getContractAt(name: 'EnclaveRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.EnclaveRegistry>
+getContractAt(name: 'IEnclaveKeys', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IEnclaveKeys>
 getContractAt(name: 'IEnclaveRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IEnclaveRegistry>
 getContractAt(name: 'INodeRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.INodeRegistry>
+getContractAt(name: 'ITEEInferenceVerifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ITEEInferenceVerifier>
 getContractAt(name: 'NodeRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.NodeRegistry>
+getContractAt(name: 'TEEInferenceVerifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.TEEInferenceVerifier>
 getContractAt(name: 'FeeSchedule', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.FeeSchedule>
 getContractAt(name: 'IProofSettlement', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IProofSettlement>
 getContractAt(name: 'ProofSettlement', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ProofSettlement>
@@ -73,9 +79,12 @@ deployContract(name: 'CodeData', signerOrOptions?: ethers.Signer | DeployContrac
 deployContract(name: 'EnclavePolicy', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclavePolicy>
 deployContract(name: 'EnclaveReads', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclaveReads>
 deployContract(name: 'EnclaveRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclaveRegistry>
+deployContract(name: 'IEnclaveKeys', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IEnclaveKeys>
 deployContract(name: 'IEnclaveRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IEnclaveRegistry>
 deployContract(name: 'INodeRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INodeRegistry>
+deployContract(name: 'ITEEInferenceVerifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ITEEInferenceVerifier>
 deployContract(name: 'NodeRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeRegistry>
+deployContract(name: 'TEEInferenceVerifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.TEEInferenceVerifier>
 deployContract(name: 'FeeSchedule', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.FeeSchedule>
 deployContract(name: 'IProofSettlement', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IProofSettlement>
 deployContract(name: 'ProofSettlement', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ProofSettlement>
@@ -98,9 +107,12 @@ deployContract(name: 'CodeData', args: any[], signerOrOptions?: ethers.Signer | 
 deployContract(name: 'EnclavePolicy', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclavePolicy>
 deployContract(name: 'EnclaveReads', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclaveReads>
 deployContract(name: 'EnclaveRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclaveRegistry>
+deployContract(name: 'IEnclaveKeys', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IEnclaveKeys>
 deployContract(name: 'IEnclaveRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IEnclaveRegistry>
 deployContract(name: 'INodeRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INodeRegistry>
+deployContract(name: 'ITEEInferenceVerifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ITEEInferenceVerifier>
 deployContract(name: 'NodeRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeRegistry>
+deployContract(name: 'TEEInferenceVerifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.TEEInferenceVerifier>
 deployContract(name: 'FeeSchedule', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.FeeSchedule>
 deployContract(name: 'IProofSettlement', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IProofSettlement>
 deployContract(name: 'ProofSettlement', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ProofSettlement>

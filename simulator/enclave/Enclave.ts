@@ -40,6 +40,7 @@ export class Enclave implements EnclaveIdentity {
   readonly signer: Signer;
   /** X25519, 32 bytes: inputs are sealed to it. */
   readonly sealingPublicKey: Buffer;
+  /** PCR0 to 2 as documents have them: zeros in debug mode. */
   readonly measurements: Measurements;
   readonly #keys: EnclaveKeys;
   readonly #nsm: SoftwareNsm;
@@ -64,7 +65,8 @@ export class Enclave implements EnclaveIdentity {
     this.#keys = keys;
     this.#clock = clock;
     this.#nsm = new SoftwareNsm({ authorities, measurements, clock, debug });
-    this.measurements = measurements;
+    const pcr = (index: number): Buffer => this.#nsm.describePcr(index).data;
+    this.measurements = { pcr0: pcr(0), pcr1: pcr(1), pcr2: pcr(2) };
     this.publicKeyDer = keys.signing.publicKey.export({ type: "spki", format: "der" });
     this.teeId = keccak256(this.publicKeyDer);
     this.signer = signerFromKey(keys.receipt);

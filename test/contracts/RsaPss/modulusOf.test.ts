@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 
 import { expect } from "chai";
-import { Contract } from "ethers";
+import type { Contract } from "ethers";
 import { network } from "hardhat";
 
 import { toHex } from "../../../simulator/receipts/bytes.ts";
@@ -13,7 +13,7 @@ describe("RsaPublicKey.modulusOf", () => {
 
   before(async () => {
     const { ethers } = await network.create();
-    harness = (await ethers.deployContract("RsaPssHarness")) as unknown as Contract;
+    harness = await ethers.deployContract("RsaPssHarness");
   });
 
   const modulusOf = (der: Uint8Array) => harness.getFunction("modulusOf").staticCall(der) as Promise<string>;

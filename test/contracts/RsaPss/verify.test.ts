@@ -1,7 +1,7 @@
 import { randomBytes, sign } from "node:crypto";
 
 import { expect } from "chai";
-import { Contract } from "ethers";
+import type { Contract } from "ethers";
 import { network } from "hardhat";
 
 import {
@@ -31,7 +31,7 @@ describe("RsaPss.verify", () => {
 
   before(async () => {
     const { ethers } = await network.create();
-    harness = (await ethers.deployContract("RsaPssHarness")) as unknown as Contract;
+    harness = await ethers.deployContract("RsaPssHarness");
   });
 
   const onChain = ({ modulus }: Pick<RsaKey, "modulus">, message: Uint8Array, signature: Uint8Array) =>

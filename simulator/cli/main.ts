@@ -1,10 +1,12 @@
 import { Command } from "commander";
 
 import { simCommand } from "./simCommand.ts";
+import { verifyAttestationCommand } from "./verifyAttestationCommand.ts";
 
 const program = new Command("opengradient")
   .description("Simulator of the OpenGradient network")
   .addCommand(simCommand())
+  .addCommand(verifyAttestationCommand())
   .showHelpAfterError("(add --help for the options)");
 
 try {

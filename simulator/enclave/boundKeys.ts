@@ -23,16 +23,27 @@ export const publicKeyField = ({ receiptKey, sealingKey }: Pick<BoundKeys, "rece
 export const userDataField = (keys: Pick<BoundKeys, "tlsCertificateHash" | "signingKeyHash">): Buffer =>
   Buffer.concat([SHA2_256, keys.tlsCertificateHash, SHA2_256, keys.signingKeyHash]);
 
-/** @returns undefined unless the fields are exactly as `publicKeyField` and `userDataField` write them. */
+/** @returns undefined unless the field is as `publicKeyField` writes it. */
+export function readPublicKeyField(
+  field: Buffer | undefined,
+): Pick<BoundKeys, "receiptKey" | "sealingKey"> | undefined {
+  if (field?.length !== 97 || field[0] !== 0x04) return undefined;
+  return { receiptKey: field.subarray(0, 65), sealingKey: field.subarray(65) };
+}
+
+/** @returns undefined unless the field is as `userDataField` writes it. */
+export function readUserDataField(
+  field: Buffer | undefined,
+): Pick<BoundKeys, "tlsCertificateHash" | "signingKeyHash"> | undefined {
+  if (field?.length !== 68) return undefined;
+  if (!field.subarray(0, 2).equals(SHA2_256) || !field.subarray(34, 36).equals(SHA2_256)) return undefined;
+  return { tlsCertificateHash: field.subarray(2, 34), signingKeyHash: field.subarray(36) };
+}
+
+/** Every key a document binds; undefined unless both fields are as this simulator's enclaves write them. */
 export function readBoundKeys(publicKey: Buffer | undefined, userData: Buffer | undefined): BoundKeys | undefined {
-  if (publicKey?.length !== 97 || publicKey[0] !== 0x04 || userData?.length !== 68) return undefined;
-  if (!userData.subarray(0, 2).equals(SHA2_256) || !userData.subarray(34, 36).equals(SHA2_256)) return undefined;
-  return {
-    receiptKey: publicKey.subarray(0, 65),
-    sealingKey: publicKey.subarray(65),
-    tlsCertificateHash: userData.subarray(2, 34),
-    signingKeyHash: userData.subarray(36),
-  };
+  const [keys, hashes] = [readPublicKeyField(publicKey), readUserDataField(userData)];
+  return keys && hashes && { ...keys, ...hashes };
 }
 
 export const sha256 = (data: Uint8Array): Buffer => createHash("sha256").update(data).digest();

@@ -18,7 +18,10 @@ export const TEST_ROOT_DER = Buffer.from(
   "base64",
 );
 
-export const TEST_ROOT_SUBJECT = distinguishedName(
+/** SHA-256 of its DER. */
+export const TEST_ROOT_FINGERPRINT = "eac37f645847772c20af0322d3605bf30b9b19606f322a8c76a7b64b2bae207b";
+
+const SUBJECT = distinguishedName(
   ["C", "US"],
   ["O", "OpenGradient Simulator"],
   ["OU", "TEST"],
@@ -36,7 +39,7 @@ export function testRoot(): Certificate {
   const keys = testRootKeys();
   return {
     der: TEST_ROOT_DER,
-    subject: TEST_ROOT_SUBJECT,
+    subject: SUBJECT,
     keyId: Buffer.from("e075620a805c260515047fc50ed6d81cf6473c09", "hex"),
     keys,
     notBefore: NOT_BEFORE,

@@ -104,7 +104,9 @@ export const publicKeyOf = (privateKey: Hex, impl: Curve = curve): Buffer =>
 export const addressOfKey = (privateKey: Hex, impl: Curve = curve): Hex =>
   addressOfPublicKey(publicKeyOf(privateKey, impl));
 
-const addressOfPublicKey = (publicKey: Uint8Array): Hex => toHex(keccakBytes(publicKey.subarray(1)).subarray(12));
+/** Lower-case address of an uncompressed public key, 65 bytes. */
+export const addressOfPublicKey = (publicKey: Uint8Array): Hex =>
+  toHex(keccakBytes(publicKey.subarray(1)).subarray(12));
 
 /** Somebody who signs digests: a node's receipt key or a verifier's voting key. */
 export interface Signer {

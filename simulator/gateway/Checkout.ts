@@ -13,6 +13,7 @@ import type { PaymentCollector, PaymentRail } from "./PaymentCollector.ts";
 import type { PaymentGate } from "./PaymentGate.ts";
 import { inputHashOf, type ModelRequest } from "./requestSchemas.ts";
 import type { PaidRequest, RequestStore, StoredAnswer, StoredRequest } from "./RequestStore.ts";
+import { sealedOffers } from "./sealedRequests.ts";
 
 export interface CheckoutOptions {
   gate: PaymentGate;
@@ -159,7 +160,7 @@ export class Checkout {
 }
 
 /** What can be bought for a request. @throws GatewayError when nothing can. */
-export function offersFor(directory: NodeDirectory, { model, kind }: ModelRequest): Offer[] {
+export function offersFor(directory: NodeDirectory, { model, kind, sealedFor }: ModelRequest): Offer[] {
   const offers = directory.offersFor(model);
   if (offers.length === 0) {
     throw new GatewayError(
@@ -169,6 +170,7 @@ export function offersFor(directory: NodeDirectory, { model, kind }: ModelReques
       `No node serves a model "${model}"; see /v1/models`,
     );
   }
+  if (sealedFor !== undefined) return sealedOffers(offers, sealedFor);
   const fitting = offers.filter((offer) => (offer.kind === "onnx") === (kind === "inference"));
   if (fitting.length === 0) {
     const route = kind === "inference" ? "/v1/chat/completions or /v1/completions" : "/v1/inference";

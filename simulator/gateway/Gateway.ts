@@ -8,7 +8,9 @@ import Fastify, {
 } from "fastify";
 import type { Provider } from "ethers";
 import type { Logger } from "pino";
-import type { RequestKind } from "../receipts/hashes.ts";
+import { SEALED_CONFIG_ROUTE } from "../nodes/SealedRoutes.ts";
+import { OHTTP_CHUNKED_RESPONSE, OHTTP_KEYS, OHTTP_REQUEST, OHTTP_RESPONSE } from "../ohttp/suite.ts";
+import type { PaidKind, RequestKind } from "../receipts/hashes.ts";
 import type { Hex, SettlementDomain } from "../receipts/types.ts";
 import { asGatewayError } from "./askNode.ts";
 import { Checkout, nodeDown, offersFor, type Purchase } from "./Checkout.ts";
@@ -18,8 +20,9 @@ import { NodeDirectory, type NodeEndpoint } from "./NodeDirectory.ts";
 import { PayerBalances } from "./PayerBalances.ts";
 import { PaymentCollector, type PaymentRail, type SettlementTiming } from "./PaymentCollector.ts";
 import { PaymentGate } from "./PaymentGate.ts";
-import { parseModelRequest, ROUTES, type ModelRequest } from "./requestSchemas.ts";
+import { parseModelRequest, routeOf, ROUTES, type ModelRequest } from "./requestSchemas.ts";
 import { RequestStore, type StoredAnswer, type StoredRequest } from "./RequestStore.ts";
+import { parseSealedRequest, SealedRefusedError } from "./sealedRequests.ts";
 import { encodeEvent } from "./serverSentEvents.ts";
 
 /** A certificate and its key: what an enclave's attestation binds. */
@@ -186,13 +189,18 @@ export class Gateway {
     ) as FastifyInstance;
     // raw bytes: they are hashed and passed on as they came
     app.removeAllContentTypeParsers();
-    app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body: Buffer, done) =>
-      done(null, body),
+    app.addContentTypeParser(
+      ["application/json", OHTTP_REQUEST],
+      { parseAs: "buffer" },
+      (_request, body: Buffer, done) => done(null, body),
     );
     // the payment is checked in the handler itself, so that no spelling of a path leads around it
-    for (const kind of Object.keys(ROUTES) as RequestKind[]) {
-      app.post(ROUTES[kind], (request, reply) => this.#serve(kind, request, reply));
+    for (const kind of [...(Object.keys(ROUTES) as RequestKind[]), "sealed"] as const) {
+      app.post(routeOf(kind), (request, reply) => this.#serve(kind, request, reply));
     }
+    app.get(SEALED_CONFIG_ROUTE, (_request, reply) =>
+      reply.type(OHTTP_KEYS).header("cache-control", "no-store").send(this.directory.keyConfigs()),
+    );
     for (const plugin of plugins) app.register(plugin);
     app.get("/v1/models", () => this.#models());
     app.get("/health", () => this.#health());
@@ -207,13 +215,13 @@ export class Gateway {
     return app;
   }
 
-  async #serve(kind: RequestKind, http: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const request = parseModelRequest(kind, Buffer.isBuffer(http.body) ? http.body : Buffer.alloc(0));
-    const offers = offersFor(this.directory, request);
+  async #serve(kind: PaidKind, http: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const raw = Buffer.isBuffer(http.body) ? http.body : Buffer.alloc(0);
+    const request = kind === "sealed" ? parseSealedRequest(http.headers, raw) : parseModelRequest(kind, raw);
     const header = http.headers["payment-signature"];
     try {
       if (typeof header !== "string") {
-        if (!offers.some(({ node }) => this.directory.isUp(node))) throw nodeDown();
+        if (!offersFor(this.directory, request).some(({ node }) => this.directory.isUp(node))) throw nodeDown();
         throw new GatewayError(
           402,
           "payment_required",
@@ -224,8 +232,8 @@ export class Gateway {
       return await this.#deliver(request, await this.#checkout.buy(request, header), reply);
     } catch (error) {
       if (!(error instanceof GatewayError) || error.status !== 402) throw error;
-      const url = `${http.protocol}://${http.host}${ROUTES[kind]}`;
-      const required = await this.#gate.paymentRequired(offers, url, error);
+      const url = `${http.protocol}://${http.host}${routeOf(kind)}`;
+      const required = await this.#gate.paymentRequired(offersFor(this.directory, request), url, error);
       return reply
         .code(402)
         .header("payment-required", required.header)
@@ -234,7 +242,7 @@ export class Gateway {
     }
   }
 
-  async #deliver({ stream }: ModelRequest, purchase: Purchase, reply: FastifyReply): Promise<FastifyReply> {
+  async #deliver({ stream, kind }: ModelRequest, purchase: Purchase, reply: FastifyReply): Promise<FastifyReply> {
     const { request } = purchase;
     if ("stored" in purchase) return this.#headers(reply, request, purchase.stored).send(purchase.stored.body);
     const { answer } = purchase;
@@ -243,8 +251,9 @@ export class Gateway {
       return this.#headers(reply, this.store.find(request.key) ?? request, stored).send(stored.body);
     }
     await answer.started;
-    this.#headers(reply, request).type("text/event-stream; charset=utf-8");
-    return reply.send(Readable.from(withErrorEvent(answer.follow()), { objectMode: false }));
+    this.#headers(reply, request).type(kind === "sealed" ? OHTTP_CHUNKED_RESPONSE : "text/event-stream; charset=utf-8");
+    const parts = kind === "sealed" ? withoutError(answer.follow()) : withErrorEvent(answer.follow());
+    return reply.send(Readable.from(parts, { objectMode: false }));
   }
 
   #headers(reply: FastifyReply, request: StoredRequest, stored?: StoredAnswer): FastifyReply {
@@ -294,8 +303,18 @@ async function* withErrorEvent(chunks: AsyncIterable<Buffer>): AsyncGenerator<Bu
   }
 }
 
+/** A sealed stream that fails ends without its last chunk, which the client notices. */
+async function* withoutError(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  try {
+    yield* chunks;
+  } catch {
+    // logged where it happened
+  }
+}
+
 function sendError(reply: FastifyReply, error: GatewayError): FastifyReply {
   if (error.retryAfterSeconds !== undefined) reply.header("retry-after", error.retryAfterSeconds);
+  if (error instanceof SealedRefusedError) return reply.code(error.status).type(OHTTP_RESPONSE).send(error.sealed);
   return reply.code(error.status).send(error.toBody());
 }
 

@@ -4,12 +4,14 @@ import type { Logger } from "pino";
 import { SettlementHasher } from "../receipts/eip712.ts";
 import type { SettlementDomain } from "../receipts/types.ts";
 import { Answer } from "./Answer.ts";
-import { asGatewayError, askNode, isConnectionError, isTransient, streamError } from "./askNode.ts";
+import { asGatewayError, askNode, isConnectionError, isTransient, streamError, type NodeResponse } from "./askNode.ts";
+import { badAnswer, type FinishedAnswer } from "./FinishedAnswer.ts";
 import { GatewayError } from "./GatewayError.ts";
 import type { NodeDirectory } from "./NodeDirectory.ts";
 import type { PaymentCollector } from "./PaymentCollector.ts";
 import { answerSchema, checkReceipt, type InferenceProof } from "./receiptCheck.ts";
-import type { RequestStore, StoredAnswer, StoredRequest } from "./RequestStore.ts";
+import { readSealedAnswer } from "./readSealedAnswer.ts";
+import type { RequestStore, StoredRequest } from "./RequestStore.ts";
 import { DONE, eventData, EventSplitter } from "./serverSentEvents.ts";
 
 export interface InferenceDriverOptions {
@@ -25,13 +27,6 @@ export interface InferenceDriverOptions {
   recoveryMs: number;
   /** The largest answer that is kept. */
   maxAnswerBytes: number;
-}
-
-/** A whole answer, with the bytes that must not leave before it is stored and due. */
-interface Finished {
-  answer: StoredAnswer;
-  proof: InferenceProof;
-  held: Buffer;
 }
 
 /**
@@ -106,7 +101,7 @@ export class InferenceDriver {
   }
 
   /** A node that cannot be reached is tried again; a stream that has begun is not: a retry of the client gets all of it. */
-  async #askUntil(deadlineMs: number, answer: Answer, request: StoredRequest): Promise<Finished> {
+  async #askUntil(deadlineMs: number, answer: Answer, request: StoredRequest): Promise<FinishedAnswer> {
     for (let pauseMs = 50; ; pauseMs = Math.min(pauseMs * 2, 1_000)) {
       try {
         return await this.#ask(answer, request);
@@ -117,7 +112,7 @@ export class InferenceDriver {
     }
   }
 
-  async #ask(answer: Answer, request: StoredRequest): Promise<Finished> {
+  async #ask(answer: Answer, request: StoredRequest): Promise<FinishedAnswer> {
     const { answerTimeoutMs, directory } = this.#options;
     const node = directory.nodeAt(request.nodeUrl);
     if (node === undefined) {
@@ -129,19 +124,23 @@ export class InferenceDriver {
       );
     }
     const signal = AbortSignal.any([AbortSignal.timeout(answerTimeoutMs), this.#stopping.signal]);
-    const { contentType, body } = await askNode(node, request, signal);
-    const streamed = contentType.startsWith("text/event-stream");
-    if (streamed !== request.stream) {
-      throw badAnswer(`expected ${request.stream ? "a stream" : "one JSON document"}, found ${contentType}`);
-    }
-    const finished = streamed
-      ? await this.#readStream(answer, contentType, body)
-      : await this.#readDocument(contentType, body);
+    const response = await askNode(node, request, signal);
+    const finished = await (request.kind === "sealed"
+      ? readSealedAnswer(answer, request.stream, response, this.#limited(response.body))
+      : this.#readAnswer(answer, request.stream, response));
     checkReceipt(this.#hasher, finished.proof, { ...request, fee: request.amountWei });
     return finished;
   }
 
-  async #readDocument(contentType: string, body: Readable): Promise<Finished> {
+  async #readAnswer(answer: Answer, stream: boolean, { contentType, body }: NodeResponse): Promise<FinishedAnswer> {
+    const streamed = contentType.startsWith("text/event-stream");
+    if (streamed !== stream) {
+      throw badAnswer(`expected ${stream ? "a stream" : "one JSON document"}, found ${contentType}`);
+    }
+    return streamed ? this.#readStream(answer, contentType, body) : this.#readDocument(contentType, body);
+  }
+
+  async #readDocument(contentType: string, body: Readable): Promise<FinishedAnswer> {
     const parts: Buffer[] = [];
     for await (const part of this.#limited(body)) parts.push(part);
     const whole = Buffer.concat(parts);
@@ -150,7 +149,7 @@ export class InferenceDriver {
   }
 
   /** Passes every event on at once, except the proof and what follows it. */
-  async #readStream(answer: Answer, contentType: string, body: Readable): Promise<Finished> {
+  async #readStream(answer: Answer, contentType: string, body: Readable): Promise<FinishedAnswer> {
     const splitter = new EventSplitter();
     const passed: Buffer[] = [];
     const held: Buffer[] = [];
@@ -214,11 +213,3 @@ function readProof(text: string): { proof: InferenceProof; json: string } {
   if (!parsed.success) throw badAnswer("it carries no receipt");
   return { proof: parsed.data.opengradient, json: JSON.stringify((value as { opengradient: unknown }).opengradient) };
 }
-
-const badAnswer = (why: string): GatewayError =>
-  new GatewayError(
-    502,
-    "upstream_error",
-    "bad_answer",
-    `The node's answer cannot be used: ${why}; nothing was charged`,
-  );

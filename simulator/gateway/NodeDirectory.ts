@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import { request } from "undici";
 import { z } from "zod";
+import { parseKeyConfigs, type SealingPublicKey } from "../ohttp/keyConfig.ts";
 import { addressSchema, bytes32Schema, uint96Schema, type Hex } from "../receipts/types.ts";
 
 /** How the gateway reaches one of its operator's nodes. */
@@ -25,6 +26,17 @@ export interface Offer {
   payTo: Hex;
   /** Signs for the node on chain. */
   operator: Hex;
+  /** For a node that opens sealed requests. */
+  sealing?: NodeSealing;
+}
+
+/** What requests are sealed with for a node. */
+export interface NodeSealing {
+  keys: SealingPublicKey[];
+  /** The same as `application/ohttp-keys`. */
+  keyConfigs: Buffer;
+  /** The enclave it runs in. */
+  teeId?: Hex | undefined;
 }
 
 const modelsSchema = z.object({
@@ -39,6 +51,13 @@ const modelsSchema = z.object({
       operator: addressSchema,
     }),
   ),
+  sealing: z
+    .object({ keyConfigs: z.base64(), teeId: bytes32Schema.optional() })
+    .transform(({ keyConfigs, teeId }): NodeSealing => {
+      const bytes = Buffer.from(keyConfigs, "base64");
+      return { keys: parseKeyConfigs(bytes), keyConfigs: bytes, teeId };
+    })
+    .optional(),
 });
 
 export interface NodeDirectoryOptions {
@@ -124,6 +143,14 @@ export class NodeDirectory {
     return [...this.#known.values()].filter(({ up }) => up).flatMap(({ offers }) => offers);
   }
 
+  /** `application/ohttp-keys` of the nodes that are up. */
+  keyConfigs(): Buffer {
+    const distinct = new Map(
+      this.available().flatMap(({ node, sealing }) => (sealing ? [[node.url, sealing.keyConfigs]] : [])),
+    );
+    return Buffer.concat([...distinct.values()]);
+  }
+
   /** The configured node at `url`, to finish what an earlier run began there. */
   nodeAt(url: string): NodeEndpoint | undefined {
     return this.#nodes.find((node) => node.url === url);
@@ -142,7 +169,7 @@ export class NodeDirectory {
       });
       const answer = await body.json();
       if (statusCode !== 200) throw new Error(`Expected 200, found ${statusCode}`);
-      const { models } = modelsSchema.parse(answer);
+      const { models, sealing } = modelsSchema.parse(answer);
       const offers = models.map(({ id, modelId, kind, modes, feeWei, payout, operator }) => ({
         node,
         model: id,
@@ -152,6 +179,7 @@ export class NodeDirectory {
         feeWei,
         payTo: payout,
         operator,
+        ...(sealing && { sealing }),
       }));
       this.#known.set(node.url, { offers, up: true });
     } catch (error) {

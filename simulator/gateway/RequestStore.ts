@@ -1,7 +1,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { PaymentPayload, PaymentRequirements } from "@x402/core/types";
 import { openDatabase } from "../persistence/openDatabase.ts";
-import type { RequestKind } from "../receipts/hashes.ts";
+import type { PaidKind } from "../receipts/hashes.ts";
 import type { Hex } from "../receipts/types.ts";
 
 /**
@@ -22,14 +22,14 @@ export interface PaidRequest {
   signature: string;
   /** SHA-256 of route and body. */
   bodyHash: string;
-  kind: RequestKind;
+  kind: PaidKind;
   stream: boolean;
   body: Buffer;
   nodeUrl: string;
   /** What the receipt must say. */
   requestId: Hex;
   modelId: Hex;
-  inputHash: Hex;
+  inputHash: Hex | undefined;
   payload: PaymentPayload;
   requirements: PaymentRequirements;
   /** Unix seconds; the authorization cannot be charged after it. */
@@ -60,13 +60,13 @@ interface Row {
   amount: string;
   signature: string;
   body_hash: string;
-  kind: RequestKind;
+  kind: PaidKind;
   stream: number;
   body: Uint8Array | null;
   node_url: string;
   request_id: Hex;
   model_id: Hex;
-  input_hash: Hex;
+  input_hash: Hex | "";
   payload: string;
   requirements: string;
   valid_before: number;
@@ -153,7 +153,7 @@ export class RequestStore {
       request.nodeUrl,
       request.requestId,
       request.modelId,
-      request.inputHash,
+      request.inputHash ?? "",
       JSON.stringify(request.payload),
       JSON.stringify(request.requirements),
       request.validBefore,
@@ -261,7 +261,7 @@ function requestOf(row: Row): StoredRequest {
     nodeUrl: row.node_url,
     requestId: row.request_id,
     modelId: row.model_id,
-    inputHash: row.input_hash,
+    inputHash: row.input_hash === "" ? undefined : row.input_hash,
     payload: JSON.parse(row.payload) as PaymentPayload,
     requirements: JSON.parse(row.requirements) as PaymentRequirements,
     validBefore: row.valid_before,

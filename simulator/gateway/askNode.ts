@@ -3,14 +3,19 @@ import { request } from "undici";
 import { z } from "zod";
 import { parsePayload } from "../facilitator/payment.ts";
 import { encodePaymentHeader, PAYMENT_HEADER } from "../nodes/paymentHeader.ts";
+import { MODEL_ID_HEADER, RECEIPT_HEADER } from "../nodes/SealedRoutes.ts";
+import { OHTTP_CHUNKED_RESPONSE, OHTTP_REQUEST, OHTTP_RESPONSE } from "../ohttp/suite.ts";
 import { GatewayError } from "./GatewayError.ts";
 import type { NodeEndpoint } from "./NodeDirectory.ts";
-import { ROUTES } from "./requestSchemas.ts";
+import { routeOf } from "./requestSchemas.ts";
 import type { StoredRequest } from "./RequestStore.ts";
+import { SealedRefusedError } from "./sealedRequests.ts";
 
 export interface NodeResponse {
   contentType: string;
   body: Readable;
+  /** What a node says of a sealed answer beside it, once the body was read; empty when the answer failed. */
+  receipt: () => string | undefined;
 }
 
 /** Statuses of a node that say something about the client's request, and not about the node. */
@@ -26,11 +31,11 @@ const errorBodySchema = z.object({
  */
 export async function askNode(node: NodeEndpoint, paid: StoredRequest, signal: AbortSignal): Promise<NodeResponse> {
   const { asset, payer, nonce } = parsePayload(paid.payload).authorization;
-  const { statusCode, headers, body } = await request(node.url + ROUTES[paid.kind], {
+  const { statusCode, headers, trailers, body } = await request(node.url + routeOf(paid.kind), {
     method: "POST",
     headers: {
       authorization: `Bearer ${node.token}`,
-      "content-type": "application/json",
+      ...(paid.kind === "sealed" ? sealedHeaders(paid) : { "content-type": "application/json" }),
       [PAYMENT_HEADER]: encodePaymentHeader({ asset, payer, nonce, feeWei: paid.amountWei }),
     },
     body: paid.body,
@@ -40,9 +45,22 @@ export async function askNode(node: NodeEndpoint, paid: StoredRequest, signal: A
     bodyTimeout: 0,
   });
   const contentType = String(headers["content-type"] ?? "application/json");
-  if (statusCode === 200) return { contentType, body };
+  const receipt = (): string | undefined => [headers[RECEIPT_HEADER], trailers[RECEIPT_HEADER]].flat().find(isString);
+  if (statusCode === 200) return { contentType, body, receipt };
+  if (paid.kind === "sealed" && contentType === OHTTP_RESPONSE) {
+    const status = CLIENT_STATUSES.has(statusCode) || statusCode === 503 ? statusCode : 502;
+    throw new SealedRefusedError(status, Buffer.from(await body.arrayBuffer()));
+  }
   throw nodeError(statusCode, await body.text());
 }
+
+const sealedHeaders = ({ modelId, stream }: StoredRequest): Record<string, string> => ({
+  "content-type": OHTTP_REQUEST,
+  accept: stream ? OHTTP_CHUNKED_RESPONSE : OHTTP_RESPONSE,
+  [MODEL_ID_HEADER]: modelId,
+});
+
+const isString = (value: unknown): value is string => typeof value === "string";
 
 function nodeError(status: number, text: string): GatewayError {
   const parsed = errorBodySchema.safeParse(parseOrUndefined(text));

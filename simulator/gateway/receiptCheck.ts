@@ -16,8 +16,8 @@ export interface InferenceProof {
 /** An answer, or the last chunk of a stream, that carries the proof. */
 export const answerSchema = z.looseObject({ opengradient: proofSchema });
 
-/** What the gateway knows beforehand about the receipt of an answer; the output it leaves to the client. */
-export type ExpectedReceipt = Pick<Receipt, "requestId" | "modelId" | "inputHash" | "payer" | "fee">;
+/** What the gateway knows beforehand about the receipt of an answer; the output, and a sealed request's input, it leaves to the client. */
+export type ExpectedReceipt = Pick<Receipt, "requestId" | "modelId" | "payer" | "fee"> & { inputHash: Hex | undefined };
 
 /**
  * A node's mistake must not become a charge: the receipt has to be for this very request and signed by who it says.
@@ -26,6 +26,7 @@ export type ExpectedReceipt = Pick<Receipt, "requestId" | "modelId" | "inputHash
 export function checkReceipt(hasher: SettlementHasher, proof: InferenceProof, expected: ExpectedReceipt): void {
   const { receipt, signature } = proof.receipt;
   for (const name of ["requestId", "modelId", "inputHash", "payer", "fee"] as const) {
+    if (name === "inputHash" && expected.inputHash === undefined) continue;
     if (receipt[name] !== expected[name]) {
       throw badReceipt(`its ${name} is ${receipt[name]} instead of ${expected[name]}`);
     }

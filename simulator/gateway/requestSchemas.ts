@@ -1,9 +1,11 @@
 import { z } from "zod";
-import { inputHash, type RequestKind } from "../receipts/hashes.ts";
+import { SEALED_ROUTE } from "../nodes/SealedRoutes.ts";
+import { inputHash, type PaidKind, type RequestKind } from "../receipts/hashes.ts";
 import { InvalidJsonError } from "../receipts/json.ts";
 import { InvalidRequestError } from "../receipts/requestText.ts";
 import type { Hex } from "../receipts/types.ts";
 import { GatewayError } from "./GatewayError.ts";
+import type { SealedFor } from "./sealedRequests.ts";
 
 /** Where each kind of request is served, by the gateway and by the nodes behind it. */
 export const ROUTES = {
@@ -11,6 +13,8 @@ export const ROUTES = {
   completion: "/v1/completions",
   inference: "/v1/inference",
 } as const satisfies Record<RequestKind, string>;
+
+export const routeOf = (kind: PaidKind): string => (kind === "sealed" ? SEALED_ROUTE : ROUTES[kind]);
 
 const model = z.string().min(1).max(200);
 
@@ -32,11 +36,13 @@ const BODIES = {
 } as const;
 
 export interface ModelRequest {
-  kind: RequestKind;
+  kind: PaidKind;
   /** The body as it came. */
   raw: Buffer;
   model: string;
   stream: boolean;
+  /** For a sealed one, whose key opens it. */
+  sealedFor?: SealedFor;
 }
 
 const invalid = (code: string, message: string): GatewayError =>
@@ -56,10 +62,11 @@ export function parseModelRequest(kind: RequestKind, raw: Buffer): ModelRequest 
 }
 
 /**
- * `inputHash` of the receipt the answer must carry.
+ * `inputHash` of the receipt the answer must carry; undefined for a sealed request, of which only the client can tell.
  * @throws GatewayError 400 for a body that has none, e.g. one with a member name twice.
  */
-export function inputHashOf({ kind, raw }: ModelRequest): Hex {
+export function inputHashOf({ kind, raw }: ModelRequest): Hex | undefined {
+  if (kind === "sealed") return undefined;
   try {
     return inputHash(kind, raw);
   } catch (error) {

@@ -10,11 +10,20 @@ import * as Contracts from "./index.js";
 
 declare module "@nomicfoundation/hardhat-ethers/types" {
   interface HardhatEthersHelpers extends HardhatEthersHelpersBase {
-  getContractFactory(name: 'INitroAttestationVerifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.INitroAttestationVerifier__factory>
+  getContractFactory(name: 'Cbor', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.Cbor__factory>
+getContractFactory(name: 'CoseSign1', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.CoseSign1__factory>
+getContractFactory(name: 'INitroAttestationVerifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.INitroAttestationVerifier__factory>
 getContractFactory(name: 'IP384Verifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IP384Verifier__factory>
 getContractFactory(name: 'ISha384', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ISha384__factory>
+getContractFactory(name: 'NitroAttestationVerifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.NitroAttestationVerifier__factory>
+getContractFactory(name: 'NitroDocuments', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.NitroDocuments__factory>
 getContractFactory(name: 'P384Verifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.P384Verifier__factory>
 getContractFactory(name: 'Sha384', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.Sha384__factory>
+getContractFactory(name: 'Slices', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.Slices__factory>
+getContractFactory(name: 'Der', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.Der__factory>
+getContractFactory(name: 'DerTime', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.DerTime__factory>
+getContractFactory(name: 'X509', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.X509__factory>
+getContractFactory(name: 'X509Extensions', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.X509Extensions__factory>
 getContractFactory(name: 'IInferenceEscrow', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IInferenceEscrow__factory>
 getContractFactory(name: 'InferenceEscrow', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.InferenceEscrow__factory>
 getContractFactory(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IModelRegistry__factory>
@@ -38,11 +47,20 @@ getContractFactory(name: 'INodeStaking', signerOrOptions?: ethers.Signer | Facto
 getContractFactory(name: 'NodeStaking', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.NodeStaking__factory>
 getContractFactory(name: 'OPG', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.OPG__factory>
 
-  getContractAt(name: 'INitroAttestationVerifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.INitroAttestationVerifier>
+  getContractAt(name: 'Cbor', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.Cbor>
+getContractAt(name: 'CoseSign1', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.CoseSign1>
+getContractAt(name: 'INitroAttestationVerifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.INitroAttestationVerifier>
 getContractAt(name: 'IP384Verifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IP384Verifier>
 getContractAt(name: 'ISha384', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ISha384>
+getContractAt(name: 'NitroAttestationVerifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.NitroAttestationVerifier>
+getContractAt(name: 'NitroDocuments', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.NitroDocuments>
 getContractAt(name: 'P384Verifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.P384Verifier>
 getContractAt(name: 'Sha384', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.Sha384>
+getContractAt(name: 'Slices', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.Slices>
+getContractAt(name: 'Der', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.Der>
+getContractAt(name: 'DerTime', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.DerTime>
+getContractAt(name: 'X509', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.X509>
+getContractAt(name: 'X509Extensions', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.X509Extensions>
 getContractAt(name: 'IInferenceEscrow', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IInferenceEscrow>
 getContractAt(name: 'InferenceEscrow', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.InferenceEscrow>
 getContractAt(name: 'IModelRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IModelRegistry>
@@ -66,11 +84,20 @@ getContractAt(name: 'INodeStaking', address: string | ethers.Addressable, signer
 getContractAt(name: 'NodeStaking', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.NodeStaking>
 getContractAt(name: 'OPG', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.OPG>
 
-  deployContract(name: 'INitroAttestationVerifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INitroAttestationVerifier>
+  deployContract(name: 'Cbor', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Cbor>
+deployContract(name: 'CoseSign1', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.CoseSign1>
+deployContract(name: 'INitroAttestationVerifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INitroAttestationVerifier>
 deployContract(name: 'IP384Verifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IP384Verifier>
 deployContract(name: 'ISha384', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ISha384>
+deployContract(name: 'NitroAttestationVerifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NitroAttestationVerifier>
+deployContract(name: 'NitroDocuments', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NitroDocuments>
 deployContract(name: 'P384Verifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.P384Verifier>
 deployContract(name: 'Sha384', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Sha384>
+deployContract(name: 'Slices', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Slices>
+deployContract(name: 'Der', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Der>
+deployContract(name: 'DerTime', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.DerTime>
+deployContract(name: 'X509', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.X509>
+deployContract(name: 'X509Extensions', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.X509Extensions>
 deployContract(name: 'IInferenceEscrow', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IInferenceEscrow>
 deployContract(name: 'InferenceEscrow', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.InferenceEscrow>
 deployContract(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>
@@ -94,11 +121,20 @@ deployContract(name: 'INodeStaking', signerOrOptions?: ethers.Signer | DeployCon
 deployContract(name: 'NodeStaking', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeStaking>
 deployContract(name: 'OPG', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.OPG>
 
-  deployContract(name: 'INitroAttestationVerifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INitroAttestationVerifier>
+  deployContract(name: 'Cbor', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Cbor>
+deployContract(name: 'CoseSign1', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.CoseSign1>
+deployContract(name: 'INitroAttestationVerifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INitroAttestationVerifier>
 deployContract(name: 'IP384Verifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IP384Verifier>
 deployContract(name: 'ISha384', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ISha384>
+deployContract(name: 'NitroAttestationVerifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NitroAttestationVerifier>
+deployContract(name: 'NitroDocuments', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NitroDocuments>
 deployContract(name: 'P384Verifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.P384Verifier>
 deployContract(name: 'Sha384', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Sha384>
+deployContract(name: 'Slices', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Slices>
+deployContract(name: 'Der', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Der>
+deployContract(name: 'DerTime', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.DerTime>
+deployContract(name: 'X509', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.X509>
+deployContract(name: 'X509Extensions', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.X509Extensions>
 deployContract(name: 'IInferenceEscrow', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IInferenceEscrow>
 deployContract(name: 'InferenceEscrow', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.InferenceEscrow>
 deployContract(name: 'IModelRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>

@@ -15,15 +15,16 @@ import type { TypedContractEvent, TypedDeferredTopicFilter, TypedEventLog, Typed
   
 
   export interface INitroAttestationVerifierInterface extends Interface {
-    getFunction(nameOrSignature: "certificateOf" | "isLive" | "isRevoked" | "isTestRoot" | "revokeCertificate" | "root" | "setRevoker" | "stageCertificate" | "verify"): FunctionFragment;
+    getFunction(nameOrSignature: "certificateOf" | "isLive" | "isRevoked" | "isTestRoot" | "revokeCertificate" | "revoker" | "root" | "setRevoker" | "stageCertificate" | "verify"): FunctionFragment;
 
-    getEvent(nameOrSignatureOrTopic: "CertificateRevoked" | "CertificateStaged" | "RevokerSet"): EventFragment;
+    getEvent(nameOrSignatureOrTopic: "CertificateRevoked" | "CertificateStaged" | "RevokerSet" | "TestRootTrusted"): EventFragment;
 
     encodeFunctionData(functionFragment: 'certificateOf', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'isLive', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'isRevoked', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'isTestRoot', values?: undefined): string;
 encodeFunctionData(functionFragment: 'revokeCertificate', values: [BytesLike]): string;
+encodeFunctionData(functionFragment: 'revoker', values?: undefined): string;
 encodeFunctionData(functionFragment: 'root', values?: undefined): string;
 encodeFunctionData(functionFragment: 'setRevoker', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'stageCertificate', values: [BytesLike, BytesLike]): string;
@@ -34,6 +35,7 @@ decodeFunctionResult(functionFragment: 'isLive', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'isRevoked', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'isTestRoot', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'revokeCertificate', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'revoker', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'root', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'setRevoker', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'stageCertificate', data: BytesLike): Result;
@@ -69,6 +71,18 @@ decodeFunctionResult(functionFragment: 'verify', data: BytesLike): Result;
       export type InputTuple = [revoker: AddressLike];
       export type OutputTuple = [revoker: string];
       export interface OutputObject {revoker: string };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace TestRootTrustedEvent {
+      export type InputTuple = [root: BytesLike, chainId: BigNumberish];
+      export type OutputTuple = [root: string, chainId: bigint];
+      export interface OutputObject {root: string, chainId: bigint };
       export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
       export type Filter = TypedDeferredTopicFilter<Event>
       export type Log = TypedEventLog<Event>
@@ -151,6 +165,14 @@ decodeFunctionResult(functionFragment: 'verify', data: BytesLike): Result;
     
 
     
+    revoker: TypedContractMethod<
+      [],
+      [string],
+      'view'
+    >
+    
+
+    
     root: TypedContractMethod<
       [],
       [string],
@@ -210,6 +232,11 @@ getFunction(nameOrSignature: 'revokeCertificate'): TypedContractMethod<
       [void],
       'nonpayable'
     >;
+getFunction(nameOrSignature: 'revoker'): TypedContractMethod<
+      [],
+      [string],
+      'view'
+    >;
 getFunction(nameOrSignature: 'root'): TypedContractMethod<
       [],
       [string],
@@ -234,6 +261,7 @@ getFunction(nameOrSignature: 'verify'): TypedContractMethod<
     getEvent(key: 'CertificateRevoked'): TypedContractEvent<CertificateRevokedEvent.InputTuple, CertificateRevokedEvent.OutputTuple, CertificateRevokedEvent.OutputObject>;
 getEvent(key: 'CertificateStaged'): TypedContractEvent<CertificateStagedEvent.InputTuple, CertificateStagedEvent.OutputTuple, CertificateStagedEvent.OutputObject>;
 getEvent(key: 'RevokerSet'): TypedContractEvent<RevokerSetEvent.InputTuple, RevokerSetEvent.OutputTuple, RevokerSetEvent.OutputObject>;
+getEvent(key: 'TestRootTrusted'): TypedContractEvent<TestRootTrustedEvent.InputTuple, TestRootTrustedEvent.OutputTuple, TestRootTrustedEvent.OutputObject>;
 
     filters: {
       
@@ -247,6 +275,10 @@ getEvent(key: 'RevokerSet'): TypedContractEvent<RevokerSetEvent.InputTuple, Revo
 
       'RevokerSet(address)': TypedContractEvent<RevokerSetEvent.InputTuple, RevokerSetEvent.OutputTuple, RevokerSetEvent.OutputObject>;
       RevokerSet: TypedContractEvent<RevokerSetEvent.InputTuple, RevokerSetEvent.OutputTuple, RevokerSetEvent.OutputObject>;
+    
+
+      'TestRootTrusted(bytes32,uint256)': TypedContractEvent<TestRootTrustedEvent.InputTuple, TestRootTrustedEvent.OutputTuple, TestRootTrustedEvent.OutputObject>;
+      TestRootTrusted: TypedContractEvent<TestRootTrustedEvent.InputTuple, TestRootTrustedEvent.OutputTuple, TestRootTrustedEvent.OutputObject>;
     
     };
   }

@@ -14,7 +14,15 @@ export type VerificationCode =
   | "request_id_mismatch"
   | "model_mismatch"
   | "mode_refused"
-  | "served_at_out_of_range";
+  | "served_at_out_of_range"
+  /** the enclave was not live, by the registry, when it answered or is not now */
+  | "enclave_not_live"
+  /** OpenGradient's fields, the enclave's second signature, are missing or don't fit */
+  | "missing_tee_fields"
+  | "tee_id_mismatch"
+  | "tee_hash_mismatch"
+  | "tee_timestamp_mismatch"
+  | "tee_signature_invalid";
 
 /** An answer that its receipt does not prove. It was paid for all the same: the receipt, if any, is the evidence. */
 export class VerificationError extends Error {

@@ -15,6 +15,8 @@ export interface PayerOptions {
   chainId: bigint;
   /** OPG. */
   asset: Hex;
+  /** Who may be paid. Default: anyone. */
+  payTo?: Hex;
   /** Most that one request may cost, wei. */
   maxPaymentWei: bigint;
   /** A payment may stay chargeable for at most this long. */
@@ -91,12 +93,13 @@ export class Payer {
     });
   }
 
-  #acceptable({ scheme, network, asset, amount, maxTimeoutSeconds, extra }: PaymentRequirements): boolean {
-    const { asset: expected, maxPaymentWei, maxValiditySeconds } = this.#options;
+  #acceptable({ scheme, network, asset, amount, payTo, maxTimeoutSeconds, extra }: PaymentRequirements): boolean {
+    const { asset: expected, payTo: payee, maxPaymentWei, maxValiditySeconds } = this.#options;
     return (
       scheme === "exact" &&
       network === this.#network &&
       asset.toLowerCase() === expected.toLowerCase() &&
+      (payee === undefined || payTo.toLowerCase() === payee.toLowerCase()) &&
       /^[0-9]+$/.test(amount) &&
       BigInt(amount) <= maxPaymentWei &&
       maxTimeoutSeconds <= maxValiditySeconds &&

@@ -2,16 +2,21 @@ import type { RequestKind } from "../receipts/hashes.ts";
 import type { Hex } from "../receipts/types.ts";
 import { DONE, eventData, EventSplitter } from "../gateway/serverSentEvents.ts";
 import { VerificationError } from "./ClientError.ts";
+import { TEE_FIELDS } from "./checkTeeAnswer.ts";
 import { StreamedOutput } from "./readAnswer.ts";
 
 export interface StreamVerifierOptions {
   kind: RequestKind;
-  /** Rejects what the proof does not prove; the stream then ends with that error, without its last events. */
-  verify: (proof: unknown, outputHash: Hex) => Promise<void>;
-  /** The stream ended in an error of the gateway, or without its end: nothing was proven. */
+  /** Rejects what the chunk that carries the proof does not prove; the stream then ends with that error, without its last events. */
+  verify: (proof: Record<string, unknown>, outputHash: Hex) => Promise<void>;
+  /** The stream ended in an error of the gateway, or without its end, or could not be checked: nothing was proven. */
   onUnanswered: () => void;
+  /** The stream is not what was signed. */
+  onRefusal?: (error: VerificationError) => void;
 }
 
+/** What only the chunk with the proof may carry: another one's would not be checked. */
+const PROOF_FIELDS = ["opengradient", ...TEE_FIELDS];
 /** A lone CR ends a line for some readers of event streams and not for others. */
 const LONE_CR = /\r(?!\n)/;
 
@@ -23,11 +28,12 @@ export function streamVerifier({
   kind,
   verify,
   onUnanswered,
+  onRefusal,
 }: StreamVerifierOptions): TransformStream<Uint8Array, Uint8Array> {
   const splitter = new EventSplitter();
   const output = new StreamedOutput(kind);
   const held: Buffer[] = [];
-  let proof: unknown;
+  let proof: Record<string, unknown> | undefined;
   let failed = false;
 
   const read = (data: string): void => {
@@ -38,27 +44,35 @@ export function streamVerifier({
       return;
     }
     output.add(chunk);
-    if (!("opengradient" in chunk)) return;
-    if (proof !== undefined) throw new VerificationError("unreadable_answer", "The stream carries two receipts");
-    proof = chunk.opengradient;
+    if (!PROOF_FIELDS.some((name) => name in chunk)) return;
+    if (proof !== undefined) throw new VerificationError("unreadable_answer", "The stream carries two proofs");
+    proof = chunk;
+  };
+
+  const pass = async (event: Buffer, controller: TransformStreamDefaultController<Uint8Array>): Promise<boolean> => {
+    if (LONE_CR.test(event.toString("latin1"))) {
+      throw new VerificationError("unreadable_answer", "The stream has line ends that readers take differently");
+    }
+    const data = eventData(event);
+    if (data !== undefined && data !== DONE) read(data);
+    if (!failed && (proof !== undefined || data === DONE)) held.push(event);
+    else controller.enqueue(event);
+    if (data !== DONE || failed) return false;
+    if (proof === undefined) throw new VerificationError("missing_receipt", "The stream ended without its receipt");
+    await verify(proof, output.hash());
+    for (const last of held) controller.enqueue(last);
+    controller.terminate();
+    return true;
   };
 
   return new TransformStream({
     async transform(bytes, controller) {
-      for (const event of splitter.push(bytes)) {
-        if (LONE_CR.test(event.toString("latin1"))) {
-          throw new VerificationError("unreadable_answer", "The stream has line ends that readers take differently");
-        }
-        const data = eventData(event);
-        if (data !== undefined && data !== DONE) read(data);
-        if (!failed && (proof !== undefined || data === DONE)) held.push(event);
-        else controller.enqueue(event);
-        if (data !== DONE || failed) continue;
-        if (proof === undefined) throw new VerificationError("missing_receipt", "The stream ended without its receipt");
-        await verify(proof, output.hash());
-        for (const last of held) controller.enqueue(last);
-        controller.terminate();
-        return;
+      try {
+        for (const event of splitter.push(bytes)) if (await pass(event, controller)) return;
+      } catch (error) {
+        if (error instanceof VerificationError) onRefusal?.(error);
+        else onUnanswered();
+        throw error;
       }
     },
     flush() {

@@ -17,14 +17,21 @@ export class UnansweredPayments {
     this.#payments.set(request, [...(this.#payments.get(request) ?? []), payment]);
   }
 
+  /** Whether there is one to take. */
+  has(request: string, nowSeconds: number): boolean {
+    return this.#live(request, nowSeconds).length > 0;
+  }
+
   /** Takes the oldest payment for a request that has not expired. */
   take(request: string, nowSeconds: number): UnansweredPayment | undefined {
-    const live = (this.#payments.get(request) ?? []).filter(
-      ({ authorization }) => authorization.validBefore > nowSeconds,
-    );
-    const [first, ...rest] = live;
+    const [first, ...rest] = this.#live(request, nowSeconds);
     if (rest.length > 0) this.#payments.set(request, rest);
     else this.#payments.delete(request);
     return first;
+  }
+
+  #live(request: string, nowSeconds: number): UnansweredPayment[] {
+    const payments = this.#payments.get(request) ?? [];
+    return payments.filter(({ authorization }) => authorization.validBefore > nowSeconds);
   }
 }

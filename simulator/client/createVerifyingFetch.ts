@@ -1,13 +1,13 @@
-import { createHash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { Wallet, type Signer } from "ethers";
 import { SettlementHasher } from "../receipts/eip712.ts";
-import { inputHash, type RequestKind } from "../receipts/hashes.ts";
+import { inputHash } from "../receipts/hashes.ts";
 import { Mode, type Hex, type SettlementDomain } from "../receipts/types.ts";
-import { ROUTES } from "../gateway/requestSchemas.ts";
 import { PaymentDeclinedError, VerificationError } from "./ClientError.ts";
 import { checkReceipt } from "./checkReceipt.ts";
-import { Payer, PAYMENT_HEADER } from "./Payer.ts";
+import { checkTeeAnswer, type TeeKey } from "./checkTeeAnswer.ts";
+import { kindOf, readRequest, toRequest, type OutgoingRequest } from "./OutgoingRequest.ts";
+import { Payer, type SignedPayment } from "./Payer.ts";
 import { outputHashOf } from "./readAnswer.ts";
 import type { VerifiedReceipt } from "./ReceiptBook.ts";
 import type { SignerDirectory } from "./SignerDirectory.ts";
@@ -33,8 +33,14 @@ export interface VerifyingFetchOptions {
   models?: ModelDirectory;
   /** Verification modes that will do. Default: all. */
   modes?: readonly Mode[];
+  /** Who may be paid. Default: whoever the gateway names. */
+  payTo?: Hex;
+  /** The enclave whose second signature, OpenGradient's, answers must carry too. Default: none. */
+  tee?: TeeKey;
   /** Called with every receipt that was checked, before its answer is handed on. */
   onReceipt?: (receipt: VerifiedReceipt) => void;
+  /** Called with why an answer that was paid for is refused. */
+  onRefusal?: (error: VerificationError) => void;
   /** Default: the global one. */
   fetch?: typeof fetch;
   /** How often a request whose connection was lost is sent again, with the same payment. Default 3. */
@@ -54,20 +60,6 @@ interface Exchange {
   payment?: UnansweredPayment;
 }
 
-/** A request, read once and sent as often as it takes. */
-interface Outgoing {
-  kind: RequestKind;
-  url: string;
-  method: string;
-  headers: Headers;
-  body: Buffer;
-  signal: AbortSignal;
-  /** The same for the same route and body. */
-  fingerprint: string;
-}
-
-/** OpenAI's clients count their retries; nothing else tells a retry from the same question asked again. */
-const RETRY_HEADER = "x-stainless-retry-count";
 const MAX_REFUSALS = 1_000;
 
 /**
@@ -81,7 +73,8 @@ export function createVerifyingFetch(options: VerifyingFetchOptions): typeof fet
   return (input, init) => verifying.fetch(input, init);
 }
 
-class VerifyingFetch {
+/** What is behind `createVerifyingFetch`, for those who choose among several gateways. */
+export class VerifyingFetch {
   readonly #options: VerifyingFetchOptions;
   readonly #payer: Payer;
   readonly #hasher: SettlementHasher;
@@ -91,12 +84,13 @@ class VerifyingFetch {
   readonly #now: () => number;
 
   constructor(options: VerifyingFetchOptions) {
-    const { wallet, domain, asset, maxPaymentWei, maxPaymentValiditySeconds = 7_200 } = options;
+    const { wallet, domain, asset, payTo, maxPaymentWei, maxPaymentValiditySeconds = 7_200 } = options;
     this.#options = options;
     this.#payer = new Payer({
       wallet: typeof wallet === "string" ? new Wallet(wallet) : wallet,
       chainId: domain.chainId,
       asset,
+      ...(payTo !== undefined && { payTo }),
       maxPaymentWei,
       maxValiditySeconds: maxPaymentValiditySeconds,
     });
@@ -108,18 +102,30 @@ class VerifyingFetch {
   async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
     const request = new Request(input, init);
     const kind = kindOf(request);
-    if (kind === undefined) return this.#send(request);
-    const outgoing = await readRequest(kind, request);
+    return kind === undefined ? this.#send(request) : this.answer(await readRequest(kind, request));
+  }
+
+  /** Whether a request was paid for here before, so that elsewhere it would be paid for again. */
+  owes({ fingerprint, isRetry }: OutgoingRequest): boolean {
+    return this.#unanswered.has(fingerprint, this.#now()) || (isRetry && this.#refusals.has(fingerprint));
+  }
+
+  /**
+   * Pays for one request, and verifies its answer.
+   * @param onPaid called before the payment leaves.
+   */
+  async answer(outgoing: OutgoingRequest, onPaid?: () => void): Promise<Response> {
+    const { kind, fingerprint, isRetry, body } = outgoing;
     // it was paid for and its answer refused: a client that retries by itself would only pay again
-    const refusal = this.#refusals.get(outgoing.fingerprint);
-    if (refusal !== undefined && Number(outgoing.headers.get(RETRY_HEADER) ?? 0) > 0) throw refusal;
-    this.#refusals.delete(outgoing.fingerprint);
+    const refusal = this.#refusals.get(fingerprint);
+    if (refusal !== undefined && isRetry) throw refusal;
+    this.#refusals.delete(fingerprint);
 
     // computed first: what cannot be hashed cannot be checked, so it is not paid for
-    const hash = inputHash(kind, outgoing.body);
-    const { response, payment } = await this.#exchange(outgoing);
+    const hash = inputHash(kind, body);
+    const { response, payment } = await this.#exchange(outgoing, onPaid);
     if (!response.ok) {
-      if (payment !== undefined && response.status !== 402) this.#unanswered.put(outgoing.fingerprint, payment);
+      if (payment !== undefined && response.status !== 402) this.#unanswered.put(fingerprint, payment);
       return response;
     }
     if (payment === undefined)
@@ -128,18 +134,19 @@ class VerifyingFetch {
   }
 
   /** Sends until there is an answer, paying once. */
-  async #exchange(outgoing: Outgoing): Promise<Exchange> {
+  async #exchange(outgoing: OutgoingRequest, onPaid?: () => void): Promise<Exchange> {
     const { retries = 3, retryPauseMs = 250 } = this.#options;
     let payment = this.#unanswered.take(outgoing.fingerprint, this.#now());
+    if (payment !== undefined) onPaid?.();
+    const pay = (signed: SignedPayment): void => {
+      payment = { ...signed, sentAt: this.#now() };
+      onPaid?.();
+    };
     for (let attempt = 0; ; attempt++) {
       try {
         const response = await (payment !== undefined
           ? this.#send(toRequest(outgoing, payment.header))
-          : this.#payer.fetch(
-              this.#send,
-              toRequest(outgoing),
-              (signed) => (payment = { ...signed, sentAt: this.#now() }),
-            ));
+          : this.#payer.fetch(this.#send, toRequest(outgoing), pay));
         // read here, so that an answer cut short is asked for again
         const whole = isStream(response) ? response : await readWhole(response);
         return { response: whole, ...(payment !== undefined && { payment }) };
@@ -154,42 +161,55 @@ class VerifyingFetch {
     }
   }
 
-  async #verified(outgoing: Outgoing, hash: Hex, response: Response, payment: UnansweredPayment): Promise<Response> {
+  async #verified(
+    outgoing: OutgoingRequest,
+    hash: Hex,
+    response: Response,
+    payment: UnansweredPayment,
+  ): Promise<Response> {
     const { kind, fingerprint } = outgoing;
-    const verify = (proof: unknown, outputHash: Hex): Promise<void> =>
-      this.#verify(outgoing, hash, payment, proof, outputHash);
+    const verify = (answer: Record<string, unknown>, outputHash: Hex): Promise<void> =>
+      this.#verify(outgoing, hash, payment, answer, outputHash);
     const { status, headers } = response;
     if (isStream(response) && response.body !== null) {
       const verifier = streamVerifier({
         kind,
         verify,
         onUnanswered: () => this.#unanswered.put(fingerprint, payment),
+        onRefusal: (error) => this.#options.onRefusal?.(error),
       });
       return new Response(response.body.pipeThrough(verifier), { status, headers });
     }
     const text = await response.text();
     try {
       const answer = parseAnswer(text);
-      await verify(answer.opengradient, outputHashOf(kind, answer));
+      await verify(answer, outputHashOf(kind, answer));
     } catch (error) {
-      if (error instanceof VerificationError) this.#remember(fingerprint, error);
+      if (error instanceof VerificationError) {
+        this.#remember(fingerprint, error);
+        this.#options.onRefusal?.(error);
+      } else {
+        // it could not be checked, as when the chain is not reached: the payment is good for the answer again
+        this.#unanswered.put(fingerprint, payment);
+      }
       throw error;
     }
     return new Response(text, { status, headers });
   }
 
+  /** @param answer the whole answer, or the chunk of a stream that carries its proof. */
   async #verify(
-    { kind, body }: Outgoing,
+    { kind, body }: OutgoingRequest,
     hash: Hex,
     { authorization, sentAt }: UnansweredPayment,
-    proof: unknown,
+    answer: Record<string, unknown>,
     outputHash: Hex,
   ): Promise<void> {
-    const { models, modes = Object.values(Mode), clockToleranceSeconds = 300, signers, onReceipt } = this.#options;
+    const { models, modes = Object.values(Mode), clockToleranceSeconds = 300, signers, tee, onReceipt } = this.#options;
     const { model } = JSON.parse(body.toString("utf8")) as { model: string };
     const modelId = await models?.modelIdOf(model);
     const checked = await checkReceipt(
-      proof,
+      answer.opengradient,
       {
         payment: authorization,
         feeWei: authorization.valueWei,
@@ -203,6 +223,7 @@ class VerifyingFetch {
       this.#hasher,
       signers,
     );
+    if (tee !== undefined) checkTeeAnswer(answer, checked.signed, tee);
     const { requestId } = checked.signed.receipt;
     onReceipt?.({ ...checked, requestId, kind, payment: authorization, verifiedAtMs: Date.now() });
   }
@@ -211,25 +232,6 @@ class VerifyingFetch {
     if (this.#refusals.size >= MAX_REFUSALS) this.#refusals.clear();
     this.#refusals.set(fingerprint, error);
   }
-}
-
-function kindOf({ method, url }: Request): RequestKind | undefined {
-  if (method !== "POST") return undefined;
-  const { pathname } = new URL(url);
-  return (Object.keys(ROUTES) as RequestKind[]).find((kind) => pathname.endsWith(ROUTES[kind]));
-}
-
-async function readRequest(kind: RequestKind, request: Request): Promise<Outgoing> {
-  const body = Buffer.from(await request.arrayBuffer());
-  const { url, method, headers, signal } = request;
-  const fingerprint = createHash("sha256").update(`${url}\n`).update(body).digest("hex");
-  return { kind, url, method, headers, body, signal, fingerprint };
-}
-
-function toRequest({ url, method, headers, body, signal }: Outgoing, payment?: string): Request {
-  const request = new Request(url, { method, headers, body: new Uint8Array(body), signal });
-  if (payment !== undefined) request.headers.set(PAYMENT_HEADER, payment);
-  return request;
 }
 
 const isStream = ({ ok, headers }: Response): boolean =>

@@ -17,7 +17,7 @@ export interface PinnedFetchOptions {
 }
 
 export interface PinnedFetch {
-  /** @throws EnclaveError insecure_endpoint, certificate_mismatch, and what `onConnect` throws */
+  /** @throws EnclaveError insecure_endpoint, certificate_mismatch, unreachable, and those `onConnect` throws */
   fetch: typeof fetch;
   /** Ends its connections, those in use too. */
   close(): Promise<void>;
@@ -63,17 +63,18 @@ export function createPinnedFetch(options: PinnedFetchOptions): PinnedFetch {
         headers: [...response.headers],
       });
     } catch (error) {
-      // `fetch` wraps the reason
-      if (error instanceof TypeError && error.cause instanceof EnclaveError) {
-        throw error.cause;
-      }
-      throw error;
+      // an abort is no TypeError; whatever else happened is wrapped in one
+      if (!(error instanceof TypeError)) throw error;
+      if (error.cause instanceof EnclaveError) throw error.cause;
+      const why = error.cause instanceof Error ? error.cause.message : error.message;
+      throw new EnclaveError("unreachable", `${endpoint.origin} was not reached: ${why}`, { cause: error });
     }
   };
   return { fetch: pinned, close: () => agent.destroy() };
 }
 
-function parseEndpoint(text: string, allowPlainLoopback: boolean): URL {
+/** @throws EnclaveError insecure_endpoint */
+export function parseEndpoint(text: string, allowPlainLoopback: boolean): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const plainAllowed = allowPlainLoopback && url !== undefined && isLoopback(url.hostname);
   if (url !== undefined && (url.protocol === "https:" || (url.protocol === "http:" && plainAllowed))) return url;

@@ -5,6 +5,7 @@ export type VerificationCode =
   | "unpaid_answer"
   | "missing_receipt"
   | "unreadable_answer"
+  | "unsealed_answer"
   | "unsigned_content"
   | "unknown_signer"
   | "input_mismatch"
@@ -41,6 +42,12 @@ export class VerificationError extends Error {
 export class PaymentDeclinedError extends Error {
   override readonly name = "PaymentDeclinedError";
   readonly code = "payment_declined";
+}
+
+/** A request cannot be sealed as it is asked to be. Nothing was sent. */
+export class SealingError extends Error {
+  override readonly name = "SealingError";
+  readonly code = "cannot_seal";
 }
 
 /** A receipt was not settled in time. It stays good: it can be waited for again. */

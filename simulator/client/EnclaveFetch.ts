@@ -7,6 +7,7 @@ import { EnclaveError, NoEnclaveError } from "./EnclaveError.ts";
 import type { EnclavePolicy, RegisteredEnclave } from "./EnclavePolicy.ts";
 import { EnclaveSession, type AttestMode, type EnclaveAnswerOptions } from "./EnclaveSession.ts";
 import { kindOf, readRequest } from "./OutgoingRequest.ts";
+import { requireNothingToSeal } from "./SealedExchange.ts";
 
 export interface EnclaveFetchOptions extends EnclaveAnswerOptions {
   /** Of the chain that the registry is on. */
@@ -70,6 +71,7 @@ export class EnclaveFetch {
   async #fetch(request: Request): Promise<Response> {
     const kind = kindOf(request);
     if (kind === undefined) {
+      if (this.#options.sealed === true) requireNothingToSeal(request);
       const body = request.body === null ? null : await request.arrayBuffer();
       const { method, headers, signal } = request;
       return this.#try(signal, (session) =>

@@ -1,3 +1,4 @@
+import { DEFAULT_KEY_ID } from "../ohttp/keyConfig.ts";
 import { Mode } from "../receipts/types.ts";
 import { VerificationError } from "./ClientError.ts";
 import { VerifyingFetch, type VerifyingFetchOptions } from "./createVerifyingFetch.ts";
@@ -9,7 +10,13 @@ import { createPinnedFetch, type PinnedFetch } from "./pinnedFetch.ts";
 import type { SignerDirectory } from "./SignerDirectory.ts";
 
 /** What an enclave session decides itself is left out. */
-export type EnclaveAnswerOptions = Omit<VerifyingFetchOptions, "signers" | "modes" | "payTo" | "tee" | "fetch">;
+export type EnclaveAnswerOptions = Omit<
+  VerifyingFetchOptions,
+  "signers" | "modes" | "payTo" | "tee" | "sealing" | "fetch"
+> & {
+  /** Seals requests to the enclave's attested key. Default false. */
+  sealed?: boolean;
+};
 
 /**
  * How an enclave shows that it is the registered one, besides its TLS key.
@@ -38,8 +45,8 @@ export class EnclaveSession {
   #attested: Promise<void> | undefined;
 
   constructor(enclave: RegisteredEnclave, options: EnclaveSessionOptions) {
-    const { directory, attest, allowPlainLoopback = false, connectTimeoutMs = 10_000, ...answers } = options;
-    const { endpoint, tlsCertificate: certificate, teeId, signingKey, payout } = enclave;
+    const { directory, attest, allowPlainLoopback = false, connectTimeoutMs = 10_000, sealed, ...answers } = options;
+    const { endpoint, tlsCertificate: certificate, teeId, signingKey, sealingKey, payout } = enclave;
     this.enclave = enclave;
     this.#options = options;
     const pin = { endpoint, certificate, allowPlainLoopback, connectTimeoutMs };
@@ -54,6 +61,9 @@ export class EnclaveSession {
       modes: [Mode.Tee],
       payTo: payout,
       tee: { teeId, signingKey },
+      ...(sealed === true && {
+        sealing: () => Promise.resolve({ keyId: DEFAULT_KEY_ID, publicKey: sealingKey, teeId }),
+      }),
       fetch: this.#pinned.fetch,
     });
   }

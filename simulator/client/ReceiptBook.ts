@@ -8,6 +8,8 @@ export interface VerifiedReceipt extends CheckedReceipt {
   requestId: Hex;
   kind: RequestKind;
   payment: PaymentAuthorization;
+  /** Of a sealed request: what blinds the receipt's hashes (see `blindedHash`). */
+  salt?: Hex;
   verifiedAtMs: number;
 }
 

@@ -1,9 +1,12 @@
 import type { SignedPayment } from "./Payer.ts";
+import type { SealedExchange } from "./SealedExchange.ts";
 
 /** A payment that went out and brought no answer (yet). */
 export interface UnansweredPayment extends SignedPayment {
   /** Unix seconds. */
   sentAt: number;
+  /** The sealed request that it was made for; it buys no other ciphertext. */
+  sealed?: SealedExchange;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { constants, createPublicKey, verify } from "node:crypto";
 import { z } from "zod";
 import { keccak256 } from "../receipts/keccak.ts";
-import type { Hex, SignedReceipt } from "../receipts/types.ts";
+import type { Hex, Receipt, SignedReceipt } from "../receipts/types.ts";
 import { VerificationError } from "./ClientError.ts";
 
 /** The RSA key of an enclave. */
@@ -28,17 +28,24 @@ const teeSchema = z.looseObject({
 });
 
 /**
- * Checks OpenGradient's fields of an answer against its receipt, whose hashes were recomputed from the request and the answer.
+ * Checks OpenGradient's fields of an answer against its receipt, and against what was asked and answered.
+ * @param hashes recomputed from the request and the answer. The receipt states them too, blinded if the request was sealed.
  * @throws VerificationError
  */
-export function checkTeeAnswer(answer: Record<string, unknown>, signed: SignedReceipt, key: TeeKey): void {
+export function checkTeeAnswer(
+  answer: Record<string, unknown>,
+  signed: SignedReceipt,
+  key: TeeKey,
+  hashes: Pick<Receipt, "inputHash" | "outputHash">,
+): void {
   const refuse = (code: VerificationError["code"], message: string): VerificationError =>
     new VerificationError(code, message, { receipt: signed });
   const parsed = teeSchema.safeParse(answer);
   if (!parsed.success) {
     throw refuse("missing_tee_fields", `The answer carries no readable tee_* fields: ${z.prettifyError(parsed.error)}`);
   }
-  const { inputHash, outputHash, servedAt } = signed.receipt;
+  const { inputHash, outputHash } = hashes;
+  const { servedAt } = signed.receipt;
   const { tee_id, tee_request_hash, tee_output_hash, tee_timestamp, tee_signature } = parsed.data;
   if (tee_id !== key.teeId) throw refuse("tee_id_mismatch", `Expected the enclave ${key.teeId}, found ${tee_id}`);
   if (tee_request_hash !== inputHash || tee_output_hash !== outputHash) {

@@ -10,6 +10,7 @@ import { kindOf, readRequest, toRequest, type OutgoingRequest } from "./Outgoing
 import { Payer, type SignedPayment } from "./Payer.ts";
 import { outputHashOf } from "./readAnswer.ts";
 import type { VerifiedReceipt } from "./ReceiptBook.ts";
+import { requireNothingToSeal, SealedExchange, type SealingKeyLookup } from "./SealedExchange.ts";
 import type { SignerDirectory } from "./SignerDirectory.ts";
 import { streamVerifier } from "./StreamVerifier.ts";
 import { UnansweredPayments, type UnansweredPayment } from "./UnansweredPayments.ts";
@@ -37,6 +38,8 @@ export interface VerifyingFetchOptions {
   payTo?: Hex;
   /** The enclave whose second signature, OpenGradient's, answers must carry too. Default: none. */
   tee?: TeeKey;
+  /** Seals requests for an enclave, so that nobody on the way reads them or their answers (docs/sealed-inputs.md). Default: they are not. */
+  sealing?: SealingKeyLookup;
   /** Called with every receipt that was checked, before its answer is handed on. */
   onReceipt?: (receipt: VerifiedReceipt) => void;
   /** Called with why an answer that was paid for is refused. */
@@ -102,7 +105,9 @@ export class VerifyingFetch {
   async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
     const request = new Request(input, init);
     const kind = kindOf(request);
-    return kind === undefined ? this.#send(request) : this.answer(await readRequest(kind, request));
+    if (kind !== undefined) return this.answer(await readRequest(kind, request));
+    if (this.#options.sealing !== undefined) requireNothingToSeal(request);
+    return this.#send(request);
   }
 
   /** Whether a request was paid for here before, so that elsewhere it would be paid for again. */
@@ -125,7 +130,8 @@ export class VerifyingFetch {
     const hash = inputHash(kind, body);
     const { response, payment } = await this.#exchange(outgoing, onPaid);
     if (!response.ok) {
-      if (payment !== undefined && response.status !== 402) this.#unanswered.put(fingerprint, payment);
+      const bought = payment !== undefined && response.status !== 402 && payment.sealed?.stale !== true;
+      if (bought) this.#unanswered.put(fingerprint, payment);
       return response;
     }
     if (payment === undefined)
@@ -135,23 +141,27 @@ export class VerifyingFetch {
 
   /** Sends until there is an answer, paying once. */
   async #exchange(outgoing: OutgoingRequest, onPaid?: () => void): Promise<Exchange> {
-    const { retries = 3, retryPauseMs = 250 } = this.#options;
+    const { retries = 3, retryPauseMs = 250, sealing } = this.#options;
     let payment = this.#unanswered.take(outgoing.fingerprint, this.#now());
+    const sealed = payment?.sealed ?? (sealing && (await SealedExchange.seal(outgoing, sealing)));
+    const wire = sealed === undefined ? outgoing : sealed.wire(outgoing);
     if (payment !== undefined) onPaid?.();
     const pay = (signed: SignedPayment): void => {
-      payment = { ...signed, sentAt: this.#now() };
+      payment = { ...signed, sentAt: this.#now(), ...(sealed && { sealed }) };
       onPaid?.();
     };
     for (let attempt = 0; ; attempt++) {
       try {
-        const response = await (payment !== undefined
-          ? this.#send(toRequest(outgoing, payment.header))
-          : this.#payer.fetch(this.#send, toRequest(outgoing), pay));
+        const received = await (payment !== undefined
+          ? this.#send(toRequest(wire, payment.header))
+          : this.#payer.fetch(this.#send, toRequest(wire), pay));
+        const response = sealed === undefined ? received : await sealed.open(received);
         // read here, so that an answer cut short is asked for again
         const whole = isStream(response) ? response : await readWhole(response);
         return { response: whole, ...(payment !== undefined && { payment }) };
       } catch (error) {
-        const final = attempt >= retries || outgoing.signal.aborted || error instanceof PaymentDeclinedError;
+        const refused = error instanceof PaymentDeclinedError || error instanceof VerificationError;
+        const final = attempt >= retries || outgoing.signal.aborted || refused;
         if (payment === undefined || final) {
           if (payment !== undefined) this.#unanswered.put(outgoing.fingerprint, payment);
           throw error;
@@ -172,13 +182,11 @@ export class VerifyingFetch {
       this.#verify(outgoing, hash, payment, answer, outputHash);
     const { status, headers } = response;
     if (isStream(response) && response.body !== null) {
-      const verifier = streamVerifier({
-        kind,
-        verify,
-        onUnanswered: () => this.#unanswered.put(fingerprint, payment),
-        onRefusal: (error) => this.#options.onRefusal?.(error),
-      });
-      return new Response(response.body.pipeThrough(verifier), { status, headers });
+      const onUnanswered = (): void => this.#unanswered.put(fingerprint, payment);
+      const onRefusal = (error: VerificationError): void => this.#options.onRefusal?.(error);
+      const verifier = streamVerifier({ kind, verify, onUnanswered, onRefusal });
+      const body = ReadableStream.from(noticingBreak(response.body, onUnanswered));
+      return new Response(body.pipeThrough(verifier), { status, headers });
     }
     const text = await response.text();
     try {
@@ -201,10 +209,11 @@ export class VerifyingFetch {
   async #verify(
     { kind, body }: OutgoingRequest,
     hash: Hex,
-    { authorization, sentAt }: UnansweredPayment,
+    { authorization, sentAt, sealed }: UnansweredPayment,
     answer: Record<string, unknown>,
     outputHash: Hex,
   ): Promise<void> {
+    const stated = (what: "input" | "output", plain: Hex): Hex => sealed?.receiptHash(what, plain) ?? plain;
     const { models, modes = Object.values(Mode), clockToleranceSeconds = 300, signers, tee, onReceipt } = this.#options;
     const { model } = JSON.parse(body.toString("utf8")) as { model: string };
     const modelId = await models?.modelIdOf(model);
@@ -213,8 +222,8 @@ export class VerifyingFetch {
       {
         payment: authorization,
         feeWei: authorization.valueWei,
-        inputHash: hash,
-        outputHash,
+        inputHash: stated("input", hash),
+        outputHash: stated("output", outputHash),
         ...(modelId !== undefined && { modelId }),
         modes,
         servedFrom: BigInt(sentAt - clockToleranceSeconds),
@@ -223,14 +232,25 @@ export class VerifyingFetch {
       this.#hasher,
       signers,
     );
-    if (tee !== undefined) checkTeeAnswer(answer, checked.signed, tee);
+    if (tee !== undefined) checkTeeAnswer(answer, checked.signed, tee, { inputHash: hash, outputHash });
     const { requestId } = checked.signed.receipt;
-    onReceipt?.({ ...checked, requestId, kind, payment: authorization, verifiedAtMs: Date.now() });
+    const salt = sealed && { salt: sealed.receiptSalt };
+    onReceipt?.({ ...checked, requestId, kind, payment: authorization, ...salt, verifiedAtMs: Date.now() });
   }
 
   #remember(fingerprint: string, error: VerificationError): void {
     if (this.#refusals.size >= MAX_REFUSALS) this.#refusals.clear();
     this.#refusals.set(fingerprint, error);
+  }
+}
+
+/** A stream that breaks off brought no answer. */
+async function* noticingBreak(body: ReadableStream<Uint8Array>, onBreak: () => void): AsyncGenerator<Uint8Array, void> {
+  try {
+    yield* body;
+  } catch (error) {
+    onBreak();
+    throw error;
   }
 }
 

@@ -94,7 +94,7 @@ const malformed = (label: string, reason: string, cause?: unknown): AttestationE
 
 function requireIssuedBy({ label, crypto, fields }: Link, issuer: Link): void {
   const [expected, found] = [issuer.fields.subjectName, fields.issuerName];
-  if (!Buffer.from(expected.toArrayBuffer()).equals(Buffer.from(found.toArrayBuffer()))) {
+  if (!same(expected.toArrayBuffer(), found.toArrayBuffer())) {
     const names = `expected the issuer ${expected.toString()}, found ${found.toString()}`;
     throw new AttestationError("wrong_issuer", `${label}: ${names}`);
   }
@@ -115,10 +115,13 @@ function requireValid({ label, fields }: Link, at: number): void {
 const BASIC_CONSTRAINTS = "2.5.29.19";
 const KEY_USAGE = "2.5.29.15";
 
-function requireKnownExtensions({ label, fields }: Link): void {
+function requireKnownExtensions({ label, der, fields }: Link): void {
   const types = fields.extensions.map(({ type }) => type);
   const twice = types.find((type, index) => types.indexOf(type) !== index);
   if (twice) throw malformed(label, `expected each extension once, found ${twice} twice`);
+  // The library writes an extension anew as DER, so what was read from anything else is not to be found in the certificate.
+  const loose = fields.extensions.find(({ rawData }) => !der.includes(Buffer.from(rawData)));
+  if (loose) throw malformed(label, `expected extension ${loose.type} as DER`);
   const unknown = fields.extensions.find(
     ({ critical, type }) => critical && type !== BASIC_CONSTRAINTS && type !== KEY_USAGE,
   );
@@ -153,7 +156,7 @@ function basicConstraintsOf({ label, fields }: Link): { ca: boolean; pathLength:
   if (!found) throw new AttestationError("wrong_certificate_role", `${label}: expected basicConstraints, found none`);
   const { ca, pathLength, critical, value } = found;
   const canonical = new x509.BasicConstraintsExtension(ca, pathLength, critical);
-  if (!Buffer.from(canonical.value).equals(Buffer.from(value))) {
+  if (!same(canonical.value, value)) {
     throw malformed(label, `expected basicConstraints as DER, found ${Buffer.from(value).toString("hex")}`);
   }
   return { ca, pathLength };
@@ -168,5 +171,7 @@ function summary({ der, fields }: Link): VerifiedCertificate {
   const { subject, issuer, serialNumber, notBefore, notAfter } = fields;
   return { der, subject, issuer, serialNumber, notBefore: seconds(notBefore), notAfter: seconds(notAfter) };
 }
+
+const same = (a: ArrayBuffer, b: ArrayBuffer): boolean => Buffer.from(a).equals(Buffer.from(b));
 
 const seconds = (date: Date): number => date.getTime() / 1000;

@@ -9,7 +9,7 @@ import { on } from "../chain/eventSource.ts";
 import type { TransactionSubmitter } from "../chain/TransactionSubmitter.ts";
 import { SettlementHasher } from "../receipts/eip712.ts";
 import { keccak256 } from "../receipts/keccak.ts";
-import { type Hex, Mode, type Receipt, type SettlementDomain, type SignedReceipt } from "../receipts/types.ts";
+import { type Hex, type Receipt, type SettlementDomain, type SignedReceipt } from "../receipts/types.ts";
 import type { BlobStore } from "../storage/BlobStore.ts";
 import { escrowRequestSchema } from "./escrowRequest.ts";
 import type { EscrowAnswer, EscrowJob, EscrowStore } from "./EscrowStore.ts";
@@ -26,7 +26,7 @@ export interface EscrowWorkerOptions {
   /** Block from which requests are looked for; the address book's `startBlock`. */
   fromBlock: number;
   /** Runs the models; its operator and signer answer. */
-  node: Pick<InferenceNode, "operator" | "signer" | "offers" | "infer">;
+  node: Pick<InferenceNode, "operator" | "signer" | "mode" | "offers" | "infer">;
   /** Where inputs are and outputs go. */
   blobs: BlobStore;
   /** Sends `fulfil`; any funded account may. */
@@ -179,7 +179,7 @@ export class EscrowWorker {
     const { node, blobs, maxInputBytes } = this.#options;
     const offer = node.offers.find(({ modelId }) => modelId === request.modelId);
     if (offer === undefined) throw new NotServedError("its model is not served here");
-    if (request.mode !== Mode.Vanilla) throw new NotServedError(`mode ${request.mode} is not served here`);
+    if (request.mode !== node.mode) throw new NotServedError(`mode ${request.mode} is not served here`);
     if (request.maxFee < offer.feeWei) throw new NotServedError(`it pays ${request.maxFee} wei, not ${offer.feeWei}`);
     const input = await blobs.get(request.inputBlobId);
     if (input.length > maxInputBytes) throw new NotServedError(`its input has more than ${maxInputBytes} bytes`);

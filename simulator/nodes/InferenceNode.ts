@@ -4,12 +4,14 @@ import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 
+import type { EnclaveIdentity } from "../enclave/EnclaveIdentity.ts";
 import { SettlementHasher } from "../receipts/eip712.ts";
 import type { SealingKey } from "../ohttp/keyConfig.ts";
 import { inputHash, type PaidKind, type RequestKind } from "../receipts/hashes.ts";
 import { keccak256 } from "../receipts/keccak.ts";
 import { requestIdForPayment } from "../receipts/requestId.ts";
 import { recoverAddress, type Signer } from "../receipts/secp256k1.ts";
+import { signTeeFields, teeRequestHash } from "../receipts/teeReceipt.ts";
 import { type Hex, Mode, type SettlementDomain, type SignedReceipt, signedReceiptToJson } from "../receipts/types.ts";
 import { untilAborted } from "../settlement/untilAborted.ts";
 import { AnswerFlight } from "./AnswerFlight.ts";
@@ -40,8 +42,10 @@ export interface InferenceNodeOptions {
   payout: Hex;
   /** Token that fees are in. */
   asset: Hex;
-  /** Key that signs receipts, registered in NodeRegistry for the operator. */
-  signer: Signer;
+  /** Key that signs receipts, registered in NodeRegistry for the operator. Default: the enclave's; needed outside of one. */
+  signer?: Signer;
+  /** The enclave this node runs in: it signs receipts of mode TEE, and answers carry its `tee_` fields too. */
+  enclave?: EnclaveIdentity;
   /** Answers and receipts. Opened and closed by the caller, since a settler reads it too. */
   store: ReceiptStore;
   /** Shared with the operator's gateway. */
@@ -78,6 +82,8 @@ export interface InferenceContext {
 export interface CompletedInference {
   /** What was answered, as the text whose keccak256 is the receipt's output hash. */
   output: string;
+  /** The same as an enclave states it, where that is another text. */
+  teeOutput?: string;
   /** The JSON answer, or the last chunk of the event stream, to which the receipt is added. */
   answer: object;
 }
@@ -103,7 +109,11 @@ interface Bought {
  */
 export abstract class InferenceNode {
   readonly store: ReceiptStore;
-  readonly #options: Required<Omit<InferenceNodeOptions, "sealing">>;
+  readonly signer: Signer;
+  /** What this node's receipts say of how its answers are verified. */
+  readonly mode: Mode;
+  protected readonly enclave: EnclaveIdentity | undefined;
+  readonly #options: Required<Omit<InferenceNodeOptions, "sealing" | "signer" | "enclave">>;
   readonly #sealed: SealedRequests | undefined;
   readonly #kinds: readonly RequestKind[];
   readonly #hasher: SettlementHasher;
@@ -126,6 +136,14 @@ export abstract class InferenceNode {
       operator: options.operator.toLowerCase() as Hex,
       payout: options.payout.toLowerCase() as Hex,
     };
+    const { enclave, signer = enclave?.signer } = options;
+    if (signer === undefined) throw new TypeError("Expected a signer, or the enclave that has one");
+    if (enclave !== undefined && signer !== enclave.signer) {
+      throw new TypeError("Expected the enclave's signer: receipts of mode TEE are signed by an attested key");
+    }
+    this.signer = signer;
+    this.enclave = enclave;
+    this.mode = enclave === undefined ? Mode.Vanilla : Mode.Tee;
     this.#sealed = options.sealing && new SealedRequests(options.sealing);
     this.#kinds = kinds;
     this.#hasher = new SettlementHasher(options.domain);
@@ -142,10 +160,6 @@ export abstract class InferenceNode {
 
   get operator(): Hex {
     return this.#options.operator;
-  }
-
-  get signer(): Signer {
-    return this.#options.signer;
   }
 
   /** Base URL of the private API, without a slash at the end. */
@@ -167,7 +181,7 @@ export abstract class InferenceNode {
       answer: (kind, body, payment) => this.#answer(kind, body, payment),
       sealed: this.#sealed && {
         keyConfigs: this.#sealed.keyConfigs,
-        teeId: undefined,
+        teeId: this.enclave?.teeId,
         answer: (call, payment) => this.#answerSealed(call, payment),
       },
     });
@@ -292,6 +306,7 @@ export abstract class InferenceNode {
         throw new NodeError(400, "wrong_asset", `fees are paid in ${asset}, found ${payment.asset}`);
       }
       const hash = inputHash(kind, body);
+      const teeHash = this.enclave && teeRequestHash(kind, body, hash);
       const { prepared, form } = prepare();
       if (payment.feeWei < prepared.offer.feeWei) {
         throw new NodeError(402, "fee_too_low", `the fee is ${prepared.offer.feeWei} wei, found ${payment.feeWei}`);
@@ -301,7 +316,8 @@ export abstract class InferenceNode {
       }
       flight = new AnswerFlight(bodyHash, prepared.streamed);
       this.#flights.set(requestId, flight);
-      void this.#fly(flight, form, prepared, { requestId, inputHash: hash, payer: payment.payer, fee: payment.feeWei });
+      const request = { requestId, inputHash: hash, payer: payment.payer, fee: payment.feeWei };
+      void this.#fly(flight, form, prepared, request, teeHash);
     }
     await flight.begun();
     return { streamed: flight.streamed, pieces: flight.follow() };
@@ -313,22 +329,27 @@ export abstract class InferenceNode {
     form: AnswerForm,
     { offer, streamed, run }: PreparedInference,
     request: { requestId: Hex; inputHash: Hex; payer: Hex; fee: bigint },
+    teeHash: Hex | undefined,
   ): Promise<void> {
-    const { operator, signer, nowSeconds, logger } = this.#options;
+    const { operator, nowSeconds, logger } = this.#options;
     try {
       const emit = streamed ? (chunk: object) => flight.emit(form.event(chunk)) : () => undefined;
       const context = { id: request.requestId.slice(2, 34), created: nowSeconds(), emit };
-      const { output, answer } = await this.#run({ offer, streamed, run }, context);
+      const { output, teeOutput = output, answer } = await this.#run({ offer, streamed, run }, context);
+      const servedAt = BigInt(nowSeconds());
       const receipt = this.#sign({
         ...request,
         inputHash: form.receiptHash("input", request.inputHash),
         modelId: offer.modelId,
-        mode: Mode.Vanilla,
+        mode: this.mode,
         outputHash: form.receiptHash("output", keccak256(output)),
-        servedAt: BigInt(nowSeconds()),
+        servedAt,
       });
-      const opengradient = { receipt: signedReceiptToJson(receipt), operator, signer: signer.address };
-      const last = form.end({ ...answer, opengradient });
+      const opengradient = { receipt: signedReceiptToJson(receipt), operator, signer: this.signer.address };
+      const statement = teeHash && { requestHash: teeHash, outputHash: keccak256(teeOutput), timestamp: servedAt };
+      // with the answer, so that of a sealed one nobody but the client sees these hashes
+      const tee = statement && this.enclave && (await signTeeFields(this.enclave, statement));
+      const last = form.end({ ...answer, ...tee, opengradient });
       const content = flight.text + last;
       await this.store.add({ kind: form.kind, bodyHash: flight.bodyHash, streamed, content, receipt });
       flight.emit(last);
@@ -373,8 +394,9 @@ export abstract class InferenceNode {
 
   #modelList(): object[] {
     const { operator, payout } = this.#options;
+    const modes = [this.mode];
     return this.offers.map(({ id, modelId, feeWei }) => {
-      return { id, modelId, kind: this.modelKind, modes: [Mode.Vanilla], feeWei: feeWei.toString(), payout, operator };
+      return { id, modelId, kind: this.modelKind, modes, feeWei: feeWei.toString(), payout, operator };
     });
   }
 }

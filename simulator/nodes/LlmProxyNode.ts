@@ -74,8 +74,10 @@ export class LlmProxyNode extends InferenceNode {
       });
       const named = identity(answer.modelId);
       if (!open) send(format.opening(named));
+      const output = format.output(answer);
+      if (this.enclave !== undefined) return { output, answer: format.ending(named, answer) };
       send(format.closing(named, answer));
-      return { output: format.output(answer), answer: format.summary(named, answer) };
+      return { output, answer: format.summary(named, answer) };
     };
     return { offer, streamed, run };
   }

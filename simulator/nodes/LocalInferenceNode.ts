@@ -4,6 +4,7 @@ import { OnnxModel } from "../models/OnnxModel.ts";
 import { canonicalJson } from "../receipts/canonicalJson.ts";
 import type { RequestKind } from "../receipts/hashes.ts";
 import { toJson } from "../receipts/json.ts";
+import { teeTensorText } from "../receipts/teeReceipt.ts";
 import { InferenceNode, type InferenceNodeOptions, type ModelOffer, type PreparedInference } from "./InferenceNode.ts";
 import { NodeError } from "./NodeError.ts";
 import { parseRequest } from "./samplingParameters.ts";
@@ -57,8 +58,10 @@ export class LocalInferenceNode extends InferenceNode {
       streamed: false,
       run: async ({ id, created }) => {
         const outputs = await model.run(request.inputs);
+        const json = toJson(outputs);
         return {
-          output: canonicalJson(toJson(outputs)),
+          output: canonicalJson(json),
+          teeOutput: teeTensorText(json),
           answer: { id: `inf-${id}`, object: "inference", created, model: offer.id, outputs },
         };
       },

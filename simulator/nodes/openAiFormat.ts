@@ -1,5 +1,5 @@
-import { pythonJson } from "../receipts/canonicalJson.ts";
 import { toJson } from "../receipts/json.ts";
+import { pythonJson } from "../receipts/pythonJson.ts";
 import { canonicalToolCalls } from "../receipts/requestText.ts";
 import type { LanguageAnswer, LanguageDelta } from "./callLanguageModel.ts";
 
@@ -28,6 +28,8 @@ export interface OpenAiFormat {
   closing(identity: AnswerIdentity, answer: LanguageAnswer): object;
   /** The last chunk: no choice, but the usage (and, added by the node, the receipt). */
   summary(identity: AnswerIdentity, answer: LanguageAnswer): object;
+  /** Both in one, the last chunk as OpenGradient's enclaves send it: its clients look for the signature beside the reason. */
+  ending(identity: AnswerIdentity, answer: LanguageAnswer): object;
 }
 
 /** `POST /v1/chat/completions`. */
@@ -56,6 +58,7 @@ export const chatFormat: OpenAiFormat = {
     chatChunk(identity, delta.type === "text" ? { content: delta.text } : toolCallDelta(delta)),
   closing: (identity, { finishReason }) => chatChunk(identity, {}, finishReason),
   summary: (identity, { usage }) => ({ ...head(identity, "chat.completion.chunk"), choices: [], usage }),
+  ending: (identity, { finishReason, usage }) => ({ ...chatChunk(identity, {}, finishReason), usage }),
 };
 
 /** `POST /v1/completions`. OpenGradient's SDKs read the text from `completion`. */
@@ -72,6 +75,7 @@ export const completionFormat: OpenAiFormat = {
   step: (identity, delta) => (delta.type === "text" ? completionChunk(identity, delta.text, null) : undefined),
   closing: (identity, { finishReason }) => completionChunk(identity, "", finishReason),
   summary: (identity, { usage }) => ({ ...head(identity, "text_completion"), choices: [], usage }),
+  ending: (identity, { finishReason, usage }) => ({ ...completionChunk(identity, "", finishReason), usage }),
 };
 
 function head({ id, created, model }: AnswerIdentity, object: string): object {

@@ -1,6 +1,7 @@
-import { canonicalJson, pythonJson } from "./canonicalJson.ts";
+import { canonicalJson } from "./canonicalJson.ts";
 import { toJson } from "./json.ts";
 import { keccak256 } from "./keccak.ts";
+import { pythonJson } from "./pythonJson.ts";
 import {
   canonicalToolCalls,
   chatRequestText,

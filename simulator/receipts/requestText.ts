@@ -1,5 +1,6 @@
-import { canonicalJson, pythonFloat, pythonJson } from "./canonicalJson.ts";
+import { canonicalJson } from "./canonicalJson.ts";
 import { isJsonArray, isJsonObject, JsonNumber, parseJson, type Json, type JsonObject } from "./json.ts";
+import { pythonFloat, pythonJson } from "./pythonJson.ts";
 
 /** A request body, as text or its raw bytes: parsed JSON would have lost how numbers were written. */
 export type RawBody = string | Uint8Array;

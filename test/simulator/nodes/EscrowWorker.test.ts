@@ -206,6 +206,7 @@ describe("EscrowWorker", function () {
     const counting: EscrowWorkerOptions["node"] = {
       operator: node.operator,
       signer: node.signer,
+      mode: node.mode,
       offers: node.offers,
       infer: (...request) => {
         runs += 1;

@@ -79,7 +79,7 @@ describe("LlmProxyNode", () => {
       const signed = receiptOf(answer);
       expect(signed.receipt.inputHash).to.equal(inputHash("chat", body));
       expect(signed.receipt.outputHash).to.equal(chatOutputHash(answer.choices[0]?.message ?? {}));
-      expect(signerOf(signed)).to.equal(options.signer.address);
+      expect(signerOf(signed)).to.equal(node.signer.address);
     });
 
     it("chatStream_stockClient_readsDeltasThenTheReceipt", async () => {
@@ -100,7 +100,7 @@ describe("LlmProxyNode", () => {
       expect(last?.usage).to.deep.equal(whole.usage);
       const signed = receiptOf(last);
       expect(signed.receipt.outputHash).to.equal(completionOutputHash(text));
-      expect(signerOf(signed)).to.equal(options.signer.address);
+      expect(signerOf(signed)).to.equal(node.signer.address);
     });
 
     it("chatStream_sameAgain_replaysEveryByte", async () => {

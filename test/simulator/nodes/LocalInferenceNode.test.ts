@@ -40,7 +40,7 @@ describe("LocalInferenceNode", () => {
     expect(await response.json()).to.deep.equal({
       status: "ok",
       operator: options.operator,
-      signer: options.signer.address,
+      signer: node.signer.address,
     });
   });
 
@@ -81,7 +81,7 @@ describe("LocalInferenceNode", () => {
       fee: FEE,
       servedAt: 1_770_000_000n,
     });
-    expect(signerOf(signed)).to.equal(options.signer.address);
+    expect(signerOf(signed)).to.equal(node.signer.address);
     expect(node.store.unbatched(1000).map(({ signature }) => signature)).to.include(signed.signature);
   });
 

@@ -23,14 +23,14 @@ export const FEE = 10n ** 15n;
 export const MODEL_ID: Hex = `0x${"cd".repeat(32)}`;
 export const DOMAIN: SettlementDomain = { chainId: 31337n, verifyingContract: `0x${"5e".repeat(20)}` };
 
-/** Options of a node with its own key and a store in memory. */
+/** Options of a node with a key of its own, or its enclave's, and a store in memory. */
 export function nodeOptions(overrides: Partial<InferenceNodeOptions> = {}): InferenceNodeOptions {
   return {
     domain: DOMAIN,
     operator: `0x${"0b".repeat(20)}`,
     payout: `0x${"0c".repeat(20)}`,
     asset: ASSET,
-    signer: signerFromKey(randomKey()),
+    ...(overrides.enclave === undefined && { signer: signerFromKey(randomKey()) }),
     store: new ReceiptStore(":memory:"),
     bearerToken: BEARER,
     logger: pino({ level: "silent" }),

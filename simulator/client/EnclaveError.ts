@@ -42,9 +42,9 @@ export class EnclaveError extends Error {
 export class NoEnclaveError extends Error {
   override readonly name = "NoEnclaveError";
   readonly code = "no_enclave";
-  readonly refusals: ReadonlyMap<Hex, unknown>;
+  readonly refusals: ReadonlyMap<Hex, Error>;
 
-  constructor(refusals: ReadonlyMap<Hex, unknown>) {
+  constructor(refusals: ReadonlyMap<Hex, Error>) {
     const [first] = refusals.values();
     super(
       refusals.size === 0

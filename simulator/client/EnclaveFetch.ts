@@ -92,7 +92,7 @@ export class EnclaveFetch {
     work: (session: EnclaveSession, onPaid: () => void) => Promise<Response>,
   ): Promise<Response> {
     const { enclaves, refused } = await this.directory.list();
-    const failures = new Map<Hex, unknown>([...refused, ...this.#caught]);
+    const failures = new Map<Hex, Error>([...refused, ...this.#caught]);
     let last: Response | undefined;
     for (const enclave of this.#order(enclaves)) {
       let paid = false;
@@ -112,9 +112,11 @@ export class EnclaveFetch {
     }
     if (last !== undefined) return last;
     this.directory.suspect();
-    const reasons = [...failures.values()];
-    const onlyTooDear = reasons.length > 0 && reasons.every((why) => why instanceof PaymentDeclinedError);
-    throw onlyTooDear ? reasons[0] : new NoEnclaveError(failures);
+    const [reason, ...others] = failures.values();
+    if (reason instanceof PaymentDeclinedError && others.every((other) => other instanceof PaymentDeclinedError)) {
+      throw reason;
+    }
+    throw new NoEnclaveError(failures);
   }
 
   #isOurs(error: unknown): error is EnclaveError | VerificationError | PaymentDeclinedError {

@@ -18,7 +18,7 @@ export const TEE_FIELDS = ["tee_signature", "tee_request_hash", "tee_output_hash
 const hash = z
   .string()
   .regex(/^(0x)?[0-9a-f]{64}$/)
-  .transform((text) => `0x${text.replace(/^0x/, "")}` as Hex);
+  .transform((text) => `0x${text.replace(/^0x/, "")}`);
 const teeSchema = z.looseObject({
   tee_signature: z.base64(),
   tee_request_hash: hash,

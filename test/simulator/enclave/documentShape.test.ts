@@ -96,7 +96,7 @@ const OBJECT_IDENTIFIER = 0x06;
 const OCTET_STRING = 0x04;
 const UTF8_STRING = 0x0c;
 
-/** The tree of a DER value: tags, lengths of what is random, and contents of what is not: object identifiers, flags, small numbers. */
+/** The tree of a DER value: tags, and the contents of object identifiers, flags and small numbers, which no two certificates make up. */
 function outline(der: Buffer): unknown[] {
   const items: unknown[] = [];
   for (let at = 0; at < der.length;) {

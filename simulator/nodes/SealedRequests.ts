@@ -1,10 +1,11 @@
 import { blindedHash } from "../ohttp/blindedHash.ts";
 import { encodeInnerResponse, padEvents } from "../ohttp/innerMessages.ts";
-import { encodeKeyConfigs, type SealingKey } from "../ohttp/keyConfig.ts";
+import { DEFAULT_KEY_ID, encodeKeyConfigs, type SealingKey } from "../ohttp/keyConfig.ts";
 import { OhttpError } from "../ohttp/OhttpError.ts";
 import { ChunkSealer } from "../ohttp/responseChunks.ts";
 import { openRequest, type SharedSecrets } from "../ohttp/sealedRequest.ts";
 import { sealResponse } from "../ohttp/sealedResponse.ts";
+import type { Enclave } from "../enclave/Enclave.ts";
 import type { RequestKind } from "../receipts/hashes.ts";
 import type { AnswerForm } from "./AnswerForm.ts";
 import { errorBody, NodeError } from "./NodeError.ts";
@@ -30,6 +31,16 @@ export class SealedRefusal extends NodeError {
     this.sealed = sealed;
   }
 }
+
+/** The key that requests are sealed with for an enclave: its attestation binds it. */
+export const sealingKeyOfEnclave = ({
+  sealingPublicKey,
+  sealingKeyPair,
+}: Pick<Enclave, "sealingPublicKey" | "sealingKeyPair">): SealingKey => ({
+  keyId: DEFAULT_KEY_ID,
+  publicKey: sealingPublicKey,
+  keyPair: sealingKeyPair,
+});
 
 /** Opens requests sealed for the enclave's key, and seals their answers. */
 export class SealedRequests {

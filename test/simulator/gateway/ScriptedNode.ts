@@ -33,6 +33,10 @@ export interface ScriptedNodeOptions {
   storeFile?: string;
   port?: number;
   signer?: InferenceNodeOptions["signer"];
+  enclave?: NonNullable<InferenceNodeOptions["enclave"]>;
+  sealing?: NonNullable<InferenceNodeOptions["sealing"]>;
+  /** Default: silent. */
+  logger?: InferenceNodeOptions["logger"];
 }
 
 export const NODE_TOKEN = "operator-secret";
@@ -51,11 +55,11 @@ export class ScriptedNode extends InferenceNode {
   constructor({ feeWei, model = "test/echo", storeFile = ":memory:", signer, ...options }: ScriptedNodeOptions) {
     super(
       {
+        logger: pino({ level: "silent" }),
         ...options,
-        signer: signer ?? signerFromKey(randomKey()),
+        signer: signer ?? options.enclave?.signer ?? signerFromKey(randomKey()),
         store: new ReceiptStore(storeFile),
         bearerToken: NODE_TOKEN,
-        logger: pino({ level: "silent" }),
       },
       ["chat", "completion"],
     );

@@ -21,6 +21,7 @@ export type VerificationCode =
   /** OpenGradient's fields, the enclave's second signature, are missing or don't fit */
   | "missing_tee_fields"
   | "tee_id_mismatch"
+  | "tee_key_invalid"
   | "tee_hash_mismatch"
   | "tee_timestamp_mismatch"
   | "tee_signature_invalid";

@@ -2,10 +2,11 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Wallet, type Signer } from "ethers";
 import { SettlementHasher } from "../receipts/eip712.ts";
 import { inputHash } from "../receipts/hashes.ts";
+import { teeRequestHash } from "../receipts/teeReceipt.ts";
 import { Mode, type Hex, type SettlementDomain } from "../receipts/types.ts";
 import { PaymentDeclinedError, VerificationError } from "./ClientError.ts";
 import { checkReceipt } from "./checkReceipt.ts";
-import { checkTeeAnswer, type TeeKey } from "./checkTeeAnswer.ts";
+import { checkTeeAnswer, teeOutputHashOf, type TeeKey } from "./checkTeeAnswer.ts";
 import { kindOf, readRequest, toRequest, type OutgoingRequest } from "./OutgoingRequest.ts";
 import { Payer, type SignedPayment } from "./Payer.ts";
 import { outputHashOf } from "./readAnswer.ts";
@@ -178,8 +179,8 @@ export class VerifyingFetch {
     payment: UnansweredPayment,
   ): Promise<Response> {
     const { kind, fingerprint } = outgoing;
-    const verify = (answer: Record<string, unknown>, outputHash: Hex): Promise<void> =>
-      this.#verify(outgoing, hash, payment, answer, outputHash);
+    const verify = (answer: Record<string, unknown>, outputHash: Hex, teeHash = outputHash): Promise<void> =>
+      this.#verify(outgoing, hash, payment, answer, outputHash, teeHash);
     const { status, headers } = response;
     if (isStream(response) && response.body !== null) {
       const onUnanswered = (): void => this.#unanswered.put(fingerprint, payment);
@@ -191,7 +192,8 @@ export class VerifyingFetch {
     const text = await response.text();
     try {
       const answer = parseAnswer(text);
-      await verify(answer, outputHashOf(kind, answer));
+      const teeHash = this.#options.tee && teeOutputHashOf(kind, text);
+      await verify(answer, outputHashOf(kind, answer), teeHash);
     } catch (error) {
       if (error instanceof VerificationError) {
         this.#remember(fingerprint, error);
@@ -212,6 +214,7 @@ export class VerifyingFetch {
     { authorization, sentAt, sealed }: UnansweredPayment,
     answer: Record<string, unknown>,
     outputHash: Hex,
+    teeHash: Hex,
   ): Promise<void> {
     const stated = (what: "input" | "output", plain: Hex): Hex => sealed?.receiptHash(what, plain) ?? plain;
     const { models, modes = Object.values(Mode), clockToleranceSeconds = 300, signers, tee, onReceipt } = this.#options;
@@ -232,7 +235,10 @@ export class VerifyingFetch {
       this.#hasher,
       signers,
     );
-    if (tee !== undefined) checkTeeAnswer(answer, checked.signed, tee, { inputHash: hash, outputHash });
+    if (tee !== undefined) {
+      const requestHash = teeRequestHash(kind, body, hash);
+      checkTeeAnswer(answer, checked.signed, tee, { requestHash, outputHash: teeHash });
+    }
     const { requestId } = checked.signed.receipt;
     const salt = sealed && { salt: sealed.receiptSalt };
     onReceipt?.({ ...checked, requestId, kind, payment: authorization, ...salt, verifiedAtMs: Date.now() });

@@ -94,7 +94,7 @@ const hashSchema = z
 /** The members of an answer, or of a last chunk → the statement, who makes it, and the signature. Other members are left alone. */
 export const teeFieldsSchema = z
   .object({
-    tee_signature: z.base64().min(1).max(2_048),
+    tee_signature: z.base64().max(2_048),
     tee_request_hash: hashSchema,
     tee_output_hash: hashSchema,
     tee_timestamp: z.int().min(0),

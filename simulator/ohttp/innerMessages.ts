@@ -2,7 +2,7 @@ import { z } from "zod";
 import { OhttpError } from "./OhttpError.ts";
 
 /** Sealed messages are padded to a multiple of this many bytes, so that their length says less. */
-export const PADDING_BYTES = 256;
+export const PADDING_BYTES = 512;
 
 const responseSchema = z.object({ status: z.int().min(200).max(599), body: z.record(z.string(), z.unknown()) });
 

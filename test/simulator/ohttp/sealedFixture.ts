@@ -60,13 +60,19 @@ export class SealedFixture {
     return pino({ level: "trace" }, { write: (line: string) => void this.#logs.push(line) });
   }
 
-  /** Everything an operator sees: files of gateway, node and facilitator, their logs, and what goes over the wires. */
-  visible(): Buffer {
-    const files = readdirSync(this.world.directory).map((name) => readFileSync(join(this.world.directory, name)));
-    return Buffer.concat([...files, Buffer.from(this.#logs.join("")), this.inside.seen, this.outside.seen]);
+  /** The files of gateway, node and facilitator. */
+  files(): Buffer {
+    const names = readdirSync(this.world.directory);
+    return Buffer.concat(names.map((name) => readFileSync(join(this.world.directory, name))));
   }
 
-  options(changes: Partial<VerifyingFetchOptions> = {}): VerifyingFetchOptions {
+  /** Everything an operator sees: those files, the logs, and what goes over the wires. */
+  visible(): Buffer {
+    return Buffer.concat([this.files(), Buffer.from(this.#logs.join("")), this.inside.seen, this.outside.seen]);
+  }
+
+  /** Options of a client that seals nothing. */
+  openOptions(): VerifyingFetchOptions {
     const { chain, domain, payer, operator, nodeKey } = this.world;
     return {
       wallet: payer,
@@ -77,11 +83,14 @@ export class SealedFixture {
         operatorOf: (signer, mode) =>
           Promise.resolve(signer === addressOfKey(nodeKey) && mode === 0 ? operator : undefined),
       },
-      sealing: () => Promise.resolve({ keyId: this.key.keyId, publicKey: this.key.publicKey }),
       onReceipt: (receipt) => this.receipts.push(receipt),
       retryPauseMs: 5,
-      ...changes,
     };
+  }
+
+  options(changes: Partial<VerifyingFetchOptions> = {}): VerifyingFetchOptions {
+    const { keyId, publicKey } = this.key;
+    return { ...this.openOptions(), sealing: () => Promise.resolve({ keyId, publicKey }), ...changes };
   }
 
   fetch(changes: Partial<VerifyingFetchOptions> = {}): typeof fetch {

@@ -5,18 +5,30 @@ import type { Hex } from "../receipts/types.ts";
 import type { BlobStore } from "../storage/BlobStore.ts";
 import { GatewayRefusedError, UnknownReceiptError } from "./ClientError.ts";
 import { createVerifyingFetch, type VerifyingFetchOptions } from "./createVerifyingFetch.ts";
+import { EnclaveFetch, type EnclaveFetchOptions } from "./EnclaveFetch.ts";
 import { ReceiptBook, type VerifiedReceipt } from "./ReceiptBook.ts";
 import { SettlementFollower, type SettledReceipt } from "./SettlementFollower.ts";
 
-export interface OpenGradientClientOptions extends VerifyingFetchOptions {
-  /** Base URL of a gateway, without a path. */
-  gatewayUrl: string;
+interface CommonOptions {
   /** What settlement is followed with; without it `waitForSettlement` is not available. */
   settlement?: { chain: Chain; blobs: BlobStore; fromBlock: number };
   /** How many receipts are kept. Default 10,000. */
   receiptLimit?: number;
   logger?: Logger;
 }
+
+/** One gateway, whose receipts anybody signs whom `signers` knows. */
+export interface GatewayClientOptions extends VerifyingFetchOptions, CommonOptions {
+  /** Base URL of a gateway, without a path. */
+  gatewayUrl: string;
+}
+
+/** Enclaves of the registry, whichever fits. */
+export interface EnclaveClientOptions extends EnclaveFetchOptions, CommonOptions {
+  gatewayUrl?: never;
+}
+
+export type OpenGradientClientOptions = GatewayClientOptions | EnclaveClientOptions;
 
 /** A tensor inference that was verified. */
 export interface InferenceResult {
@@ -29,30 +41,29 @@ export class OpenGradientClient {
   /** For any OpenAI client: `new OpenAI({ baseURL: client.baseUrl, apiKey: "none", fetch: client.fetch })`. */
   readonly fetch: typeof fetch;
   readonly baseUrl: string;
+  /** Which enclaves are used, where they are. */
+  readonly enclaves?: EnclaveFetch;
   readonly #book: ReceiptBook;
-  readonly #gatewayUrl: string;
   readonly #follower: SettlementFollower | undefined;
   #following: Promise<void> | undefined;
 
   constructor(options: OpenGradientClientOptions) {
-    const {
-      gatewayUrl,
-      settlement,
-      domain,
-      receiptLimit = 10_000,
-      logger = pino({ level: "silent" }),
-      onReceipt,
-    } = options;
-    this.#gatewayUrl = gatewayUrl.replace(/\/+$/, "");
-    this.baseUrl = `${this.#gatewayUrl}/v1`;
+    const { settlement, domain, receiptLimit = 10_000, logger = pino({ level: "silent" }), onReceipt } = options;
     this.#book = new ReceiptBook(receiptLimit);
-    this.fetch = createVerifyingFetch({
-      ...options,
-      onReceipt: (receipt) => {
+    const keeping = {
+      onReceipt: (receipt: VerifiedReceipt) => {
         this.#book.add(receipt);
         onReceipt?.(receipt);
       },
-    });
+    };
+    if (options.gatewayUrl === undefined) {
+      this.enclaves = new EnclaveFetch({ ...options, ...keeping });
+      this.baseUrl = this.enclaves.baseUrl;
+      this.fetch = this.enclaves.fetch;
+    } else {
+      this.baseUrl = `${options.gatewayUrl.replace(/\/+$/, "")}/v1`;
+      this.fetch = createVerifyingFetch({ ...options, ...keeping });
+    }
     this.#follower =
       settlement && new SettlementFollower({ ...settlement, settlement: domain.verifyingContract, logger });
   }
@@ -65,10 +76,10 @@ export class OpenGradientClient {
   /**
    * Runs a tensor model.
    * @param inputs tensors by name, as nested arrays.
-   * @throws VerificationError, PaymentDeclinedError, GatewayRefusedError
+   * @throws VerificationError, PaymentDeclinedError, GatewayRefusedError, of enclaves NoEnclaveError and EnclaveError
    */
   async infer(model: string, inputs: Record<string, unknown>): Promise<InferenceResult> {
-    const response = await this.fetch(this.#gatewayUrl + ROUTES.inference, {
+    const response = await this.fetch(this.baseUrl.replace(/\/v1$/, ROUTES.inference), {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ model, inputs }),
@@ -97,8 +108,9 @@ export class OpenGradientClient {
     return this.#follower.settled(signed, operator, timeoutMs);
   }
 
-  /** Ends following the chain. */
+  /** Ends following the chain, and connections to enclaves. */
   async close(): Promise<void> {
+    await this.enclaves?.close();
     if (this.#following !== undefined) await this.#follower?.stop();
     this.#following = undefined;
   }

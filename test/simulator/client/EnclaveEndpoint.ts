@@ -46,8 +46,10 @@ export class EnclaveEndpoint {
   #url: string | undefined;
   /** Changes each answer, chunk by chunk, before it goes out. */
   lie: Lie | undefined;
-  /** Runs once a paid request has been passed on. */
-  onPaid: (() => void) | undefined;
+  /** Runs when a paid request has been answered upstream, before the answer goes out. */
+  onPaid: (() => Promise<unknown>) | undefined;
+  /** How many paid answers are lost on the way: the connection ends instead. */
+  losses = 0;
   /** Requests that came in, attestations not counted. */
   requests = 0;
   paid = 0;
@@ -61,7 +63,7 @@ export class EnclaveEndpoint {
     else app.register(enclaveRoutes(enclave));
     app.removeAllContentTypeParsers();
     app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
-    app.all("/v1/*", async ({ method, url, headers, body }, reply) => {
+    app.all("/v1/*", async ({ method, url, headers, body, socket }, reply) => {
       this.requests++;
       const payment = headers["payment-signature"];
       if (payment !== undefined) this.paid++;
@@ -76,7 +78,13 @@ export class EnclaveEndpoint {
       for (const [name, value] of response.headers) if (!HOP_HEADERS.has(name)) reply.header(name, value);
       const text = await response.text();
       const sold = response.ok && response.headers.get("payment-response") !== null;
-      if (sold) this.onPaid?.();
+      if (sold) await this.onPaid?.();
+      if (sold && this.losses > 0) {
+        this.losses--;
+        reply.hijack();
+        socket.destroy();
+        return reply;
+      }
       return reply.code(response.status).send(sold ? await this.#rewrite(text, response) : text);
     });
     this.#app = app;
@@ -94,6 +102,11 @@ export class EnclaveEndpoint {
 
   async stop(): Promise<void> {
     await this.#app.close();
+  }
+
+  /** Ends every connection, as a restart does. */
+  disconnect(): void {
+    this.#app.server.closeAllConnections();
   }
 
   /** The answer with another receipt, signed as the enclave could sign anything: with both keys, or with keys of others. */
@@ -116,7 +129,7 @@ export class EnclaveEndpoint {
   async #rewrite(text: string, response: Response): Promise<string> {
     const one = async (json: string): Promise<string> => {
       const honest = JSON.parse(json) as TeeAnswer;
-      return JSON.stringify((await (this.lie ?? ((answer) => this.proven(answer)))(honest)) ?? undefined);
+      return JSON.stringify((await (this.lie ?? ((answer) => answer))(honest)) ?? undefined);
     };
     if (!(response.headers.get("content-type") ?? "").startsWith("text/event-stream")) return one(text);
     const events = text.split("\n\n").filter((event) => event !== "");

@@ -29,7 +29,6 @@ describe("EnclaveFetch", () => {
     fixture.receipts.length = 0;
     for (const { endpoint } of [first, second]) {
       endpoint.lie = undefined;
-      endpoint.onPaid = undefined;
       endpoint.requests = endpoint.paid = 0;
     }
   });
@@ -156,7 +155,7 @@ describe("EnclaveFetch", () => {
         "tee_signature_invalid",
         () => afterwards((answer) => ({ ...answer, tee_signature: flip(answer.tee_signature!) })),
       ],
-      ["emptyTeeSignature", "tee_signature_invalid", () => afterwards((answer) => ({ ...answer, tee_signature: "" }))],
+      ["emptyTeeSignature", "missing_tee_fields", () => afterwards((answer) => ({ ...answer, tee_signature: "" }))],
       [
         "teeSignatureOverAnotherOutput",
         "tee_signature_invalid",

@@ -1,15 +1,20 @@
 import type { Wallet } from "ethers";
 import OpenAI from "openai";
+import { pino } from "pino";
 import { EnclaveFetch, type EnclaveFetchOptions } from "../../../simulator/client/EnclaveFetch.ts";
 import type { VerifiedReceipt } from "../../../simulator/client/ReceiptBook.ts";
 import { CertificateChain } from "../../../simulator/enclave/CertificateChain.ts";
 import type { Enclave } from "../../../simulator/enclave/Enclave.ts";
 import { testRoot } from "../../../simulator/enclave/testRoot.ts";
+import { LIQUIDATION_RISK_ID, LIQUIDATION_RISK_MODEL } from "../../../simulator/models/liquidationRisk.ts";
+import { LocalInferenceNode } from "../../../simulator/nodes/LocalInferenceNode.ts";
+import { ReceiptStore } from "../../../simulator/nodes/ReceiptStore.ts";
+import { keccak256 } from "../../../simulator/receipts/keccak.ts";
 import type { Hex } from "../../../simulator/receipts/types.ts";
 import type { NodeRegistry } from "../../../typechain-types/index.ts";
 import { deployEnclaveRegistry, registerEnclave } from "../../support/enclaves.ts";
-import { GatewayFixture } from "../gateway/gatewayFixture.ts";
-import { NODE_TOKEN } from "../gateway/ScriptedNode.ts";
+import { FEE, GatewayFixture } from "../gateway/gatewayFixture.ts";
+import { NODE_TOKEN, type ScriptedNode } from "../gateway/ScriptedNode.ts";
 import { EnclaveEndpoint, type EnclaveEndpointOptions } from "./EnclaveEndpoint.ts";
 import { startEnclave } from "./registeredEnclave.ts";
 
@@ -23,6 +28,7 @@ export interface OpenOptions extends Partial<Pick<EnclaveEndpointOptions, "tls" 
 export interface OpenedEnclave {
   enclave: Enclave;
   endpoint: EnclaveEndpoint;
+  node: ScriptedNode;
 }
 
 /** The gateway's fixture with a registry of enclaves, where enclaves are registered by real attestations under the test root. */
@@ -61,18 +67,37 @@ export class EnclaveFixture {
   }
 
   /** An enclave whose node and gateway are real, with an endpoint that lies on demand; registered. */
-  async open({ application, payout, ...changes }: OpenOptions = {}): Promise<OpenedEnclave> {
+  async open({ application, payout = this.world.payout, ...changes }: OpenOptions = {}): Promise<OpenedEnclave> {
     const enclave = await this.startEnclave(application);
-    const node = this.world.newNode({ signer: enclave.signer, ...(payout !== undefined && { payout }) });
-    await node.start();
-    this.#closers.push(() => node.stop());
-    const gateway = await this.world.openGateway({ nodes: [{ url: node.url, token: NODE_TOKEN }] });
+    const node = this.world.newNode({ enclave, signer: enclave.signer, payout });
+    const nodes = [node, this.#tensorNode(enclave, payout)];
+    for (const each of nodes) {
+      await each.start();
+      this.#closers.push(() => each.stop());
+    }
+    const gateway = await this.world.openGateway({ nodes: nodes.map(({ url }) => ({ url, token: NODE_TOKEN })) });
     const { domain } = this.world;
     const endpoint = new EnclaveEndpoint({ enclave, domain, upstream: gateway.url, ...changes });
     await endpoint.start();
     this.#closers.push(() => endpoint.stop());
     await this.register(enclave, endpoint.url);
-    return { enclave, endpoint };
+    return { enclave, endpoint, node };
+  }
+
+  #tensorNode(enclave: Enclave, payout: Hex): LocalInferenceNode {
+    const { domain, operator, chain } = this.world;
+    const modelId = keccak256(LIQUIDATION_RISK_ID);
+    return new LocalInferenceNode({
+      domain,
+      operator,
+      payout,
+      enclave,
+      asset: chain.asset,
+      store: new ReceiptStore(":memory:"),
+      bearerToken: NODE_TOKEN,
+      logger: pino({ level: "silent" }),
+      offers: [{ id: LIQUIDATION_RISK_ID, modelId, feeWei: FEE, source: LIQUIDATION_RISK_MODEL }],
+    });
   }
 
   register(enclave: Enclave, endpoint: string): Promise<void> {

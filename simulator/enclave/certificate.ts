@@ -49,6 +49,8 @@ export interface CertificateSpec {
   issuer?: Certificate;
   /** Default: a new P-384 pair. */
   keys?: KeyPair;
+  /** DER of the two times to write instead of notBefore and notAfter. */
+  validity?: Buffer;
   /** Name to write instead of the issuer's. */
   issuerName?: Buffer;
   /** Key to sign with instead of the issuer's. */
@@ -88,7 +90,7 @@ function tbsCertificate(spec: CertificateSpec, publicKey: KeyObject, keyId: Buff
     integer(spec.serial),
     ecdsaWith(spec.hash ?? "sha384"),
     spec.issuerName ?? issuer?.subject ?? subject,
-    sequence(time(spec.notBefore), time(spec.notAfter)),
+    spec.validity ?? sequence(time(spec.notBefore), time(spec.notAfter)),
     subject,
     publicKey.export({ type: "spki", format: "der" }),
     ...(extensions ? [explicit(3, sequence(...extensions({ subject: keyId, issuer: issuer?.keyId ?? keyId })))] : []),

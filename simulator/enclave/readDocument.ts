@@ -103,8 +103,8 @@ const coseSchema = z.tuple([
 const payloadSchema = z.object({
   module_id: z.string().min(1),
   digest: z.literal("SHA384"),
-  /** Unix milliseconds. */
-  timestamp: z.int().positive(),
+  /** Unix milliseconds, as far as a Date reaches. */
+  timestamp: z.int().positive().max(8.64e15),
   /** A NitroTPM's document has the same root, and `nitrotpm_pcrs` instead: it is not an enclave's. */
   pcrs: z
     .map(z.int().min(0).max(31), bytes(48, 48))

@@ -1,6 +1,6 @@
 import "reflect-metadata";
 
-import { X509Certificate } from "node:crypto";
+import { type KeyObject, X509Certificate } from "node:crypto";
 
 import * as x509 from "@peculiar/x509";
 
@@ -19,6 +19,12 @@ export interface VerifiedCertificate {
   notAfter: number;
 }
 
+export interface VerifiedChain {
+  /** Root first. */
+  certificates: VerifiedCertificate[];
+  leafKey: KeyObject;
+}
+
 /** One certificate, read by both libraries: node:crypto has the signatures, @peculiar/x509 the fields. */
 interface Link {
   /** For messages: "certificate 2 (CN=…)". */
@@ -33,14 +39,23 @@ interface Link {
  * @param chain DER, root first.
  * @param rootFingerprint SHA-256 of the trusted root's DER, lower-case hexadecimal.
  * @param at unix seconds.
- * @returns the certificates, root first, and the leaf's public key.
  * @throws AttestationError
  */
-export function verifyCertificates(chain: readonly Buffer[], rootFingerprint: string, at: number) {
+export function verifyCertificates(chain: readonly Buffer[], rootFingerprint: string, at: number): VerifiedChain {
   const found = sha256(chain[0]!).toString("hex");
   if (found !== rootFingerprint) {
     throw new AttestationError("untrusted_root", `Expected a chain from the root ${rootFingerprint}, found ${found}`);
   }
+  try {
+    return verifiedChain(chain, at);
+  } catch (error) {
+    if (error instanceof AttestationError) throw error;
+    // Both libraries read the parts of a certificate when they are asked for them, and may fail as late as then.
+    throw malformed("a certificate of the chain", error instanceof Error ? error.message : String(error), error);
+  }
+}
+
+function verifiedChain(chain: readonly Buffer[], at: number): VerifiedChain {
   const links = chain.map(readLink);
   links.forEach((link, depth) => {
     const isLeaf = depth === links.length - 1;
@@ -103,9 +118,14 @@ function requireIssuedBy({ label, crypto, fields }: Link, issuer: Link): void {
   }
 }
 
-function requireValid({ label, fields }: Link, at: number): void {
-  const [from, until] = [seconds(fields.notBefore), seconds(fields.notAfter)];
-  if (at < from || at > until) {
+function requireValid({ label, crypto, fields }: Link, at: number): void {
+  const times = [fields.notBefore.getTime(), fields.notAfter.getTime()];
+  const again = [Date.parse(crypto.validFrom), Date.parse(crypto.validTo)];
+  // What is no time to one of them is NaN, which equals nothing.
+  if (times.some((time, index) => time !== again[index])) {
+    throw malformed(label, `expected times, found ${crypto.validFrom} and ${crypto.validTo}`);
+  }
+  if (at < seconds(fields.notBefore) || at > seconds(fields.notAfter)) {
     const window = `${fields.notBefore.toISOString()} to ${fields.notAfter.toISOString()}`;
     const found = `${label}: valid from ${window}, not at ${new Date(at * 1000).toISOString()}`;
     throw new AttestationError("certificate_not_valid", found);

@@ -57,6 +57,8 @@ export function verifyDocument(document: Uint8Array, options: VerifyOptions = {}
   const { rootFingerprint = AWS_ROOT_FINGERPRINT } = options;
   const { signed, signature, payload } = readDocument(document);
   const at = options.at === "document" ? payload.timestamp : (options.at ?? Date.now());
+  // A comparison with NaN refuses nothing.
+  if (!Number.isFinite(at)) throw new RangeError(`Expected a time in unix milliseconds, found ${at}`);
   const chain = [...payload.cabundle, payload.certificate];
   const { certificates, leafKey } = verifyCertificates(chain, rootFingerprint, Math.floor(at / 1000));
   if (!verify("sha384", signed, { key: leafKey, dsaEncoding: "ieee-p1363" }, signature)) {

@@ -222,6 +222,7 @@ function payloadAttacks(now: number): AttestationAttack[] {
     ),
     malformed("with a float as timestamp", replaced("timestamp", Buffer.from("fb4279000000000000", "hex"))),
     malformed("with a timestamp of 2^53", replaced("timestamp", cbor.unsigned64(1n << 53n))),
+    malformed("with a timestamp that no calendar has", replaced("timestamp", cbor.unsigned64(8_640_000_000_000_001n))),
     attack(
       "made ten minutes from now",
       "wrong_document_time",

@@ -13,7 +13,7 @@ import {
   keyUsage,
   signedCertificate,
 } from "../../simulator/enclave/certificate.ts";
-import { boolean, integer, octetString, objectIdentifier, sequence, tlv } from "../../simulator/enclave/der.ts";
+import { boolean, integer, octetString, objectIdentifier, sequence, time, tlv } from "../../simulator/enclave/der.ts";
 import { testRoot } from "../../simulator/enclave/testRoot.ts";
 import type { AttestationAttack } from "./attestationAttacks.ts";
 import { type ChainFaults, forgeChain, forgeDocument, forgeFields } from "./attestationForgery.ts";
@@ -73,6 +73,16 @@ export function certificateAttacks(now: number): AttestationAttack[] {
         [level]: { extensions: undefined },
       }),
     ]),
+    ...Object.entries({
+      "a month 13": "261321120000Z",
+      "no seconds": "2711211200Z",
+      "an hour's offset": "271121120000+0100",
+      "no digits": "xxxxxxxxxxxxZ",
+    }).map(([what, until]) =>
+      chain(`a certificate that ends at a time with ${what}`, "malformed_certificate", {
+        zonal: { validity: sequence(time(now - HOUR), tlv(0x17, Buffer.from(until))) },
+      }),
+    ),
     chain("another root", "untrusted_root", { root: otherRoot(now, distinguishedName(["CN", "another root"])) }),
     chain("another root of the same name", "untrusted_root", { root: otherRoot(now, testRoot().subject) }),
     underTheRealRoot(now),

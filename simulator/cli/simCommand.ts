@@ -3,8 +3,6 @@ import { writeFileSync } from "node:fs";
 import { Command } from "commander";
 import { pino } from "pino";
 
-import { renderReport, summaryOf } from "../scenarios/report.ts";
-import { runSimulation } from "../scenarios/runSimulation.ts";
 import { httpUrl, privateKey, wholeNumber } from "./options.ts";
 
 interface SimOptions {
@@ -38,6 +36,9 @@ export function simCommand(): Command {
     )
     .option("--log-level <level>", "of the actors' logs on stderr: trace, debug, info, warn, error, silent", "silent")
     .action(async (options: SimOptions) => {
+      // Loaded here, because it is a second's work that other commands need not wait for.
+      const { renderReport, summaryOf } = await import("../scenarios/report.ts");
+      const { runSimulation } = await import("../scenarios/runSimulation.ts");
       const logger = pino({ level: options.logLevel }, pino.destination(2));
       const { json } = options;
       const simulation = await runSimulation({ ...options, logger });

@@ -10,6 +10,7 @@ import { tick } from "./gas/clock.ts";
 import { measureEscrow } from "./gas/escrowGas.ts";
 import { GasMeter } from "./gas/GasMeter.ts";
 import { measureModelRegistry, measureNodeRegistry, measureSeats } from "./gas/registryGas.ts";
+import { measureRsaPss } from "./gas/rsaGas.ts";
 import { measureSettlement } from "./gas/settlementGas.ts";
 import { measureStaking } from "./gas/stakingGas.ts";
 import { TABLE, type AnchorRow } from "./gas/table.ts";
@@ -62,6 +63,7 @@ async function measureAll(): Promise<{ snapshot: Snapshot; table: AnchorRow[] }>
   const fresh = await deployProtocol();
   await tick(fresh);
   await measureStaking(fresh, gas);
+  await measureRsaPss(gas);
   const table = TABLE.map((row) =>
     row.anchor?.source === "measured" ? { ...row, anchor: { ...row.anchor, gas: anchor } } : row,
   );

@@ -63,6 +63,12 @@ export const TABLE: readonly AnchorRow[] = [
   },
   { key: "dispute.challengeVoters", work: "same, four approving voters slashed too", target: 150_000 },
   { key: "dispute.challengeDuplicate", work: "one request in two batches of an operator", target: 120_000 },
+  {
+    key: "receipt.rsa2048",
+    work: "RSA-PSS of 2,048 bits, within a call",
+    anchor: dated("solarity", 169_099),
+    target: 38_000,
+  },
 ];
 
 function dated(name: string, gas: number): Anchor {

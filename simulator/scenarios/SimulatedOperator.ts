@@ -1,6 +1,6 @@
 import { join } from "node:path";
 
-import { MaxUint256, Wallet, type TypedDataField } from "ethers";
+import { MaxUint256 } from "ethers";
 
 import type { Chain } from "../chain/connectChain.ts";
 import type { InferenceNode, InferenceNodeOptions } from "../nodes/InferenceNode.ts";
@@ -14,24 +14,18 @@ import { registeredVerifiers } from "../settlement/registeredVerifiers.ts";
 import type { BlobStore } from "../storage/BlobStore.ts";
 import type { ProtocolContracts } from "./ProtocolContracts.ts";
 import type { Participant } from "./Participant.ts";
+import { addSigner, registerNode } from "./registerNode.ts";
+import type { SimulatedEnclave } from "./SimulatedEnclave.ts";
 
 const ROLE_INFERENCE = 0;
-const FAR_FUTURE = 2 ** 40 - 1;
-const SIGNER_CONSENT: Record<string, TypedDataField[]> = {
-  SignerConsent: [
-    { name: "nodeId", type: "bytes32" },
-    { name: "operator", type: "address" },
-    { name: "validUntil", type: "uint40" },
-  ],
-};
 
 export interface SimulatedOperatorOptions {
   /** Holds bond, payments and the prepaid account. */
   account: Participant;
   /** Hot key that posts batches and fulfils escrow requests. */
   hotKey: Participant;
-  /** Signs receipts. */
-  signerKey: Hex;
+  /** Signs receipts: a key of its own, in mode VANILLA, or an enclave's, in mode TEE. */
+  signing: { key: Hex } | { enclave: SimulatedEnclave };
   contracts: ProtocolContracts;
   chain: Chain;
   /** Own handle to the shared storage. */
@@ -58,18 +52,21 @@ export class SimulatedOperator {
   readonly #escrowWorker: EscrowWorker;
 
   constructor(options: SimulatedOperatorOptions) {
-    const { account, hotKey, signerKey, contracts, chain, blobs, directory, createNode } = options;
+    const { account, hotKey, signing, contracts, chain, blobs, directory, createNode } = options;
     const logger = hotKey.logger.child({ operator: account.name });
     this.#options = options;
     this.account = account;
     this.#store = new ReceiptStore(join(directory, "receipts.sqlite"));
-    const signer = signerFromKey(signerKey);
+    const keys =
+      "key" in signing
+        ? { signer: signerFromKey(signing.key) }
+        : { signer: signing.enclave.enclave.signer, enclave: signing.enclave.enclave };
     this.node = createNode({
       domain: contracts.domain,
       operator: account.address,
       payout: account.address,
       asset: contracts.addresses.opg,
-      signer,
+      ...keys,
       store: this.#store,
       bearerToken: options.bearerToken,
       logger,
@@ -109,7 +106,7 @@ export class SimulatedOperator {
 
   /** Bonds, starts everything, and registers the running node with its key. */
   async start(stakeWei: bigint, prepaidWei: bigint): Promise<void> {
-    const { account, hotKey, signerKey, contracts } = this.#options;
+    const { account, hotKey, signing, contracts } = this.#options;
     const { opg, staking, settlement } = contracts;
     for (const spender of [staking, settlement]) {
       await account.send(opg.approve.populateTransaction(await spender.getAddress(), MaxUint256));
@@ -118,7 +115,8 @@ export class SimulatedOperator {
     await account.send(settlement.deposit.populateTransaction(account.address, prepaidWei));
     await account.send(settlement.setSubmitter.populateTransaction(hotKey.address));
     await this.node.start();
-    await registerNode(contracts, account, this.node.url, signerKey);
+    if ("enclave" in signing) await signing.enclave.start(this.endpoint);
+    else await addSigner(contracts, account, await registerNode(contracts, account, this.node.url), signing.key);
     await this.settler.start();
     await this.#escrowWorker.start();
   }
@@ -126,29 +124,9 @@ export class SimulatedOperator {
   async stop(): Promise<void> {
     await this.#escrowWorker.stop();
     await this.settler.stop();
+    if ("enclave" in this.#options.signing) await this.#options.signing.enclave.stop();
     await this.node.stop();
     this.#escrowStore.close();
     this.#store.close();
   }
-}
-
-/** Registers a node in service at `url` whose receipts are signed by `signerKey`. */
-async function registerNode(
-  { nodes, chainId, addresses }: ProtocolContracts,
-  account: Participant,
-  url: string,
-  signerKey: Hex,
-): Promise<void> {
-  const registered = await account.send(nodes.register.populateTransaction(ROLE_INFERENCE, account.address, url));
-  const event = registered.logs
-    .map((log) => nodes.interface.parseLog(log))
-    .find((log) => log?.name === "NodeRegistered");
-  const nodeId = event!.args[0] as string;
-  const key = new Wallet(signerKey);
-  const consent = await key.signTypedData(
-    { name: "OpenGradient", version: "1", chainId, verifyingContract: addresses.nodes },
-    SIGNER_CONSENT,
-    { nodeId, operator: account.address, validUntil: FAR_FUTURE },
-  );
-  await account.send(nodes.addSigner.populateTransaction(nodeId, key.address, FAR_FUTURE, consent));
 }

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 
-import { getAddress } from "ethers";
+import { getAddress, keccak256 } from "ethers";
 import { z } from "zod";
 
 import { devAccounts } from "../simulator/chain/devAccounts.ts";
@@ -15,6 +15,7 @@ const wei = z
   .union([z.bigint(), z.string().regex(/^[0-9]+n?$/, "expected a whole number")])
   .transform((amount) => (typeof amount === "bigint" ? amount : BigInt(amount.replace("n", ""))));
 
+const bytes = z.string().regex(/^0x([0-9a-f]{2})+$/, "expected bytes in lower-case hex");
 const seconds = z.int().positive();
 const basisPoints = z.int().min(0).max(10_000);
 
@@ -48,6 +49,8 @@ export const deploymentParametersSchema = z.strictObject({
     submitterSlash: z.int().min(0),
   }),
   escrowProtocolBps: basisPoints,
+  /** NitroAttestationVerifier: the root certificate, DER. AWS's on public chains. */
+  attestationRoot: bytes,
 });
 
 export type DeploymentParameters = z.output<typeof deploymentParametersSchema>;
@@ -69,6 +72,8 @@ const HOUR = 3_600;
 const DAY = 24 * HOUR;
 const ZERO_ADDRESS = "0x0000000000000000000000000000000000000000";
 const OPG = 10n ** 18n;
+/** keccak256 of AWS Nitro Enclaves' Root-G1, whose SHA-256 fingerprint AWS publishes: 641a0321a3e244ef…8f79bb5b. */
+const AWS_ROOT = "0x311d96fcd5c5e0ccf72ef548e2ea7d4c0cd53ad7c4cc49e67471aed41d61f185";
 
 /** Where the parameters of a network of hardhat.config.ts are. */
 export const parametersFile = (network: string): URL => new URL(`./parameters/${network}.json`, import.meta.url);
@@ -108,6 +113,7 @@ function publicRules(parameters: DeploymentParameters): [holds: boolean, problem
     [terms.window >= HOUR, `\`terms.window\` is ${terms.window} s: expected an hour or more`],
     [terms.accountability >= DAY, `\`terms.accountability\` is ${terms.accountability} s: expected a day or more`],
     [minimums.seats >= 4, `\`minimums.seats\` is ${minimums.seats}: expected four verifiers or more`],
+    [keccak256(parameters.attestationRoot) === AWS_ROOT, "`attestationRoot` is not AWS's: expected Root-G1"],
     [stakes.every((stake) => stake >= OPG), "a stake is below one OPG: nobody would lose anything"],
     [
       minimums.operatorStake >= BigInt(terms.submitterSlash) * OPG,

@@ -168,12 +168,12 @@ abstract contract EnclavePolicy is IEnclaveRegistry, Ownable2Step {
         return _verifiers[index];
     }
 
-    /// Whether neither image nor verifier had been revoked at `timestamp`.
-    function _welcomeAt(uint256 image, uint256 verifier, uint256 timestamp) internal view returns (bool) {
-        uint256 revokedAt = _images[image].revokedAt;
-        if (revokedAt != 0 && timestamp >= revokedAt) return false;
-        uint256 removedAt = _verifiers[verifier].removedAt;
-        return removedAt == 0 || timestamp < removedAt;
+    /// When image or verifier was revoked, whichever was first; beyond all times while both are good.
+    function _revokedAt(uint256 image, uint256 verifier) internal view returns (uint256) {
+        (uint256 a, uint256 b) = (_images[image].revokedAt, _verifiers[verifier].removedAt);
+        if (a == 0) a = type(uint256).max;
+        if (b == 0) b = type(uint256).max;
+        return a < b ? a : b;
     }
 
     function _addType(uint8 teeType, string memory name) private {

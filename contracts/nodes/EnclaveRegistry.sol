@@ -168,7 +168,12 @@ abstract contract EnclaveRegistry is INodeRegistry, EnclavePolicy, EIP712 {
     function _isLive(Enclave storage e, uint256 timestamp) internal view returns (bool) {
         (uint256 from, uint256 until, uint256 heartbeatAt) = (e.attestedAt, e.liveUntil, e.heartbeatAt);
         if (timestamp < from || timestamp >= until) return false;
-        return timestamp < heartbeatAt || _welcomeAt(e.image, e.verifier, timestamp);
+        return timestamp < heartbeatAt || timestamp < _revokedAt(e.image, e.verifier);
+    }
+
+    /// The end of an enclave's receipts' times, as it stands.
+    function _endOf(Enclave storage e) internal view returns (uint256) {
+        return Math.min(e.liveUntil, _revokedAt(e.image, e.verifier));
     }
 
     /// Ends all enclaves of a node, at most `MAX_ENCLAVES`.

@@ -85,6 +85,11 @@ interface INodeRegistry {
     /// @notice The operator a key signs for in `mode` at unix second `timestamp`, or zero.
     function operatorOf(address key, uint8 mode, uint256 timestamp) external view returns (address);
 
+    /// @notice A key's operator, interval of validity and modes, as of now: revocations end it, and attestations prolong an enclave's.
+    function signers(
+        address key
+    ) external view returns (address operator, uint40 validFrom, uint40 validUntil, uint8 modes);
+
     /// @notice A node's record; all zero when there is none.
     function node(bytes32 nodeId) external view returns (Node memory);
 

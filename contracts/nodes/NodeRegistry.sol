@@ -22,7 +22,7 @@ contract NodeRegistry is EnclaveReads {
 
     INodeStaking public immutable staking;
 
-    mapping(address key => Signer) public signers;
+    mapping(address key => Signer) private _signers;
     mapping(address key => bytes32) public nodeOfSigner;
     mapping(Role role => uint256) public minimumStake;
     mapping(bytes32 nodeId => address[]) private _liveSigners;
@@ -95,7 +95,7 @@ contract NodeRegistry is EnclaveReads {
         _dropExpired(live);
         require(live.length < MAX_LIVE_SIGNERS, TooManySigners(MAX_LIVE_SIGNERS));
         live.push(key);
-        signers[key] = Signer(msg.sender, uint40(block.timestamp), validUntil, MODE_VANILLA);
+        _signers[key] = Signer(msg.sender, uint40(block.timestamp), validUntil, MODE_VANILLA);
         nodeOfSigner[key] = nodeId;
         emit SignerAdded(nodeId, key, validUntil, MODE_VANILLA);
     }
@@ -125,9 +125,19 @@ contract NodeRegistry is EnclaveReads {
             Enclave storage e = _enclaves[key];
             return _isLive(e, timestamp) ? e.operator : address(0);
         }
-        Signer memory s = signers[key];
+        Signer memory s = _signers[key];
         bool valid = timestamp >= s.validFrom && timestamp < s.validUntil && mode < 8 && (s.modes >> mode) & 1 == 1;
         return valid ? s.operator : address(0);
+    }
+
+    /// @inheritdoc INodeRegistry
+    function signers(
+        address key
+    ) external view returns (address operator, uint40 validFrom, uint40 validUntil, uint8 modes) {
+        Enclave storage e = _enclaves[key];
+        if (e.operator != address(0)) return (e.operator, e.attestedAt, uint40(_endOf(e)), uint8(1 << MODE_TEE));
+        Signer memory s = _signers[key];
+        return (s.operator, s.validFrom, s.validUntil, s.modes);
     }
 
     /// @inheritdoc INodeRegistry
@@ -164,18 +174,18 @@ contract NodeRegistry is EnclaveReads {
 
     /// A key that is valid now is not valid for this very second any more; one that has expired keeps its end.
     function _endSigner(bytes32 nodeId, address key) private {
-        Signer storage s = signers[key];
+        Signer storage s = _signers[key];
         if (s.validUntil > block.timestamp) s.validUntil = uint40(block.timestamp);
         emit SignerRevoked(nodeId, key);
     }
 
     function _isSigner(address key) internal view override returns (bool) {
-        return signers[key].operator != address(0);
+        return _signers[key].operator != address(0);
     }
 
     function _dropExpired(address[] storage live) private {
         for (uint256 i = live.length; i != 0; --i) {
-            if (signers[live[i - 1]].validUntil > block.timestamp) continue;
+            if (_signers[live[i - 1]].validUntil > block.timestamp) continue;
             live[i - 1] = live[live.length - 1];
             live.pop();
         }

@@ -4,8 +4,8 @@ import { buildModule } from "@nomicfoundation/hardhat-ignition/modules";
 const ROLE = { inference: 0, data: 1, verifier: 2 };
 
 /**
- * All contracts, in the order in which they know each other; then the settlement may slash, nodes need their stake, and ownership is offered to
- * `owner`, who takes it by `acceptOwnership` on each. Parameters: `parameters.ts`.
+ * All contracts, in the order in which they know each other; then the settlement may slash, nodes need their stake, attestations under one root
+ * count, and ownership is offered to `owner`, who takes it by `acceptOwnership` on each. Parameters: `deploymentParameters.ts`.
  */
 export default buildModule("OpenGradient", (m) => {
   const deployer = m.getAccount(0);
@@ -33,15 +33,26 @@ export default buildModule("OpenGradient", (m) => {
     m.getParameter<number>("escrowProtocolBps"),
   ]);
 
+  const p384 = m.contract("P384Verifier");
+  const sha384 = m.contract("Sha384");
+  const attestation = m.contract("NitroAttestationVerifier", [
+    p384,
+    sha384,
+    m.getParameter<string>("attestationRoot"),
+    owner,
+  ]);
+  const teeInference = m.contract("TEEInferenceVerifier", [nodes]);
+  const trusted = m.call(nodes, "addVerifier", [attestation]);
+
   const slasher = m.call(staking, "setSlasher", [settlement, true]);
   const stakes = Object.entries(ROLE).map(([role, number]) =>
     m.call(nodes, "setMinimumStake", [number, m.getParameter<bigint>(`${role}Stake`)], { id: `${role}Stake` }),
   );
 
   m.call(staking, "transferOwnership", [owner], { id: "offerStaking", after: [slasher] });
-  m.call(nodes, "transferOwnership", [owner], { id: "offerNodes", after: stakes });
+  m.call(nodes, "transferOwnership", [owner], { id: "offerNodes", after: [...stakes, trusted] });
   m.call(settlement, "transferOwnership", [owner], { id: "offerSettlement" });
   m.call(escrow, "transferOwnership", [owner], { id: "offerEscrow" });
 
-  return { opg, staking, nodes, models, settlement, escrow };
+  return { opg, staking, nodes, models, settlement, escrow, p384, sha384, attestation, teeInference };
 });

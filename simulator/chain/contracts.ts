@@ -4,18 +4,24 @@ import type { ContractRunner, InterfaceAbi } from "ethers";
 import {
   InferenceEscrow__factory,
   ModelRegistry__factory,
+  NitroAttestationVerifier__factory,
   NodeRegistry__factory,
   NodeStaking__factory,
   OPG__factory,
+  P384Verifier__factory,
   ProofSettlement__factory,
+  Sha384__factory,
+  TEEInferenceVerifier__factory,
 } from "../../typechain-types/index.ts";
 import type {
   InferenceEscrow,
   ModelRegistry,
+  NitroAttestationVerifier,
   NodeRegistry,
   NodeStaking,
   OPG,
   ProofSettlement,
+  TEEInferenceVerifier,
 } from "../../typechain-types/index.ts";
 import type { Hex } from "../receipts/types.ts";
 import type { AddressBook } from "./addressBook.ts";
@@ -28,6 +34,10 @@ export const CONTRACT_NAMES = [
   "ModelRegistry",
   "ProofSettlement",
   "InferenceEscrow",
+  "P384Verifier",
+  "Sha384",
+  "NitroAttestationVerifier",
+  "TEEInferenceVerifier",
 ] as const;
 export type ContractName = (typeof CONTRACT_NAMES)[number];
 
@@ -39,6 +49,8 @@ export interface Contracts {
   readonly models: ModelRegistry;
   readonly settlement: ProofSettlement;
   readonly escrow: InferenceEscrow;
+  readonly attestation: NitroAttestationVerifier;
+  readonly teeInference: TEEInferenceVerifier;
 }
 
 const FACTORIES = {
@@ -48,6 +60,10 @@ const FACTORIES = {
   ModelRegistry: ModelRegistry__factory,
   ProofSettlement: ProofSettlement__factory,
   InferenceEscrow: InferenceEscrow__factory,
+  P384Verifier: P384Verifier__factory,
+  Sha384: Sha384__factory,
+  NitroAttestationVerifier: NitroAttestationVerifier__factory,
+  TEEInferenceVerifier: TEEInferenceVerifier__factory,
 } satisfies Record<ContractName, { abi: InterfaceAbi }>;
 
 /** The address book is of other versions of the contracts than the bindings. */
@@ -80,5 +96,7 @@ export function connectContracts(book: AddressBook, runner: ContractRunner): Con
     models: ModelRegistry__factory.connect(address("ModelRegistry"), runner),
     settlement: ProofSettlement__factory.connect(address("ProofSettlement"), runner),
     escrow: InferenceEscrow__factory.connect(address("InferenceEscrow"), runner),
+    attestation: NitroAttestationVerifier__factory.connect(address("NitroAttestationVerifier"), runner),
+    teeInference: TEEInferenceVerifier__factory.connect(address("TEEInferenceVerifier"), runner),
   };
 }

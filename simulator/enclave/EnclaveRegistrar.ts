@@ -127,7 +127,9 @@ export class EnclaveRegistrar {
     const { chain, submitter } = this.#options;
     const contract = NitroAttestationVerifier__factory.connect(verifier, chain.provider);
     if ((await contract.certificateOf(keccak256(certificate))).notAfter !== 0n) return false;
-    await submitter.submit(contract.stageCertificate.populateTransaction(certificate, parent), { label: "certificate" });
+    await submitter.submit(contract.stageCertificate.populateTransaction(certificate, parent), {
+      label: "certificate",
+    });
     return true;
   }
 

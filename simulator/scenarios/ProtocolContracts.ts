@@ -15,6 +15,7 @@ export interface ProtocolContracts extends Contracts {
 
 export function protocolContracts(book: AddressBook, chain: Chain): ProtocolContracts {
   const { OPG, NodeStaking, NodeRegistry, ModelRegistry, ProofSettlement, InferenceEscrow } = book.contracts;
+  const { NitroAttestationVerifier, TEEInferenceVerifier } = book.contracts;
   return {
     ...connectContracts(book, chain.provider),
     addresses: {
@@ -24,6 +25,8 @@ export function protocolContracts(book: AddressBook, chain: Chain): ProtocolCont
       models: ModelRegistry.address,
       settlement: ProofSettlement.address,
       escrow: InferenceEscrow.address,
+      attestation: NitroAttestationVerifier.address,
+      teeInference: TEEInferenceVerifier.address,
     },
     domain: { chainId: chain.chainId, verifyingContract: ProofSettlement.address },
     chainId: chain.chainId,

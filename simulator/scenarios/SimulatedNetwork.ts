@@ -11,9 +11,16 @@ import { ContractRevertError } from "../chain/ContractRevertError.ts";
 import { deployOpenGradient } from "../chain/deployOpenGradient.ts";
 import { devAccounts } from "../chain/devAccounts.ts";
 import { EmbeddedChain } from "../chain/EmbeddedChain.ts";
+import { CertificateChain } from "../enclave/CertificateChain.ts";
+import { Enclave } from "../enclave/Enclave.ts";
+import { TeeType } from "../enclave/EnclaveRegistrar.ts";
+import { enclaveRoutes } from "../enclave/enclaveRoutes.ts";
+import { measureCode } from "../enclave/measure.ts";
+import { testRoot } from "../enclave/testRoot.ts";
 import { Facilitator } from "../facilitator/Facilitator.ts";
 import { FacilitatorServer } from "../facilitator/FacilitatorServer.ts";
 import { Gateway } from "../gateway/Gateway.ts";
+import type { NodeEndpoint } from "../gateway/NodeDirectory.ts";
 import { LIQUIDATION_RISK_ID, LIQUIDATION_RISK_MODEL } from "../models/liquidationRisk.ts";
 import type { InferenceNode, InferenceNodeOptions } from "../nodes/InferenceNode.ts";
 import { knownModelIds, LlmProxyNode } from "../nodes/LlmProxyNode.ts";
@@ -28,7 +35,8 @@ import { liarFaults } from "./liarFaults.ts";
 import { keyOf, Participant } from "./Participant.ts";
 import { protocolContracts, type ProtocolContracts } from "./ProtocolContracts.ts";
 import { publishFileModel, publishNamedModel } from "./publishModel.ts";
-import { SimulatedOperator } from "./SimulatedOperator.ts";
+import { SimulatedEnclave } from "./SimulatedEnclave.ts";
+import { SimulatedOperator, type SimulatedOperatorOptions } from "./SimulatedOperator.ts";
 import { SimulatedVerifier } from "./SimulatedVerifier.ts";
 
 export interface NetworkSettings {
@@ -60,6 +68,8 @@ export interface OperatorSettlement extends SettlementEvent {
   operator: Hex;
 }
 
+type CreateNode = (options: InferenceNodeOptions) => InferenceNode;
+
 /** Every actor of the network in this process. The phases run in the order of the methods. */
 export class SimulatedNetwork {
   readonly #settings: NetworkSettings;
@@ -74,6 +84,9 @@ export class SimulatedNetwork {
   textOperator!: SimulatedOperator;
   riskOperator!: SimulatedOperator;
   liar!: SimulatedOperator;
+  /** Sell the same models as the first two, from enclaves. */
+  readonly enclaveOperators: SimulatedOperator[] = [];
+  readonly enclaves: SimulatedEnclave[] = [];
   facilitator!: Facilitator;
   /** The same over x402's HTTP API, for others; the gateway has it in process. */
   facilitatorServer!: FacilitatorServer;
@@ -122,10 +135,12 @@ export class SimulatedNetwork {
   /** Gives everybody gas money and OPG, and publishes the models. */
   async fund(): Promise<void> {
     const names = [
-      ...["text operator", "risk operator", "liar", "model owner", "client", "consumer"],
+      ...["text operator", "risk operator", "liar", "enclave text operator", "enclave risk operator"],
+      ...["model owner", "client", "consumer"],
       ...Array.from({ length: this.#settings.verifiers }, (_, i) => `verifier ${i + 1}`),
     ];
-    const hotKeys = ["text operator hot key", "risk operator hot key", "liar hot key", "facilitator"];
+    const operators = names.filter((name) => name.endsWith("operator") || name === "liar");
+    const hotKeys = [...operators.map((name) => `${name} hot key`), "facilitator"];
     const treasury = this.participant("treasury");
     const { opg } = this.contracts;
     for (const name of [...names, ...hotKeys]) {
@@ -187,22 +202,12 @@ export class SimulatedNetwork {
   }
 
   async startOperators(): Promise<void> {
-    const upstreams = await upstreamsFromEnvironment();
-    const chatOffers = knownModelIds(upstreams).map((id) => this.#offer(id, CHAT_FEE_WEI));
-    this.textOperator = await this.#startOperator(
-      "text operator",
-      (options) => new LlmProxyNode({ ...options, upstreams, offers: chatOffers }),
-    );
-    const onnx = (id: string) => (options: InferenceNodeOptions) =>
-      new LocalInferenceNode({
-        ...options,
-        offers: [{ ...this.#offer(id, INFERENCE_FEE_WEI), source: LIQUIDATION_RISK_MODEL }],
-      });
-    this.riskOperator = await this.#startOperator("risk operator", onnx(LIQUIDATION_RISK_ID));
-    this.liar = await this.#startOperator("liar", onnx(LIAR_MODEL_ID), liarFaults());
+    this.textOperator = await this.#startOperator("text operator", await this.#textNode());
+    this.riskOperator = await this.#startOperator("risk operator", this.#riskNode(LIQUIDATION_RISK_ID));
+    this.liar = await this.#startOperator("liar", this.#riskNode(LIAR_MODEL_ID), liarFaults());
   }
 
-  async startGateway(): Promise<void> {
+  async startFacilitator(): Promise<void> {
     const { logger } = this.#settings;
     this.facilitator = new Facilitator({
       chain: this.chain,
@@ -215,6 +220,33 @@ export class SimulatedNetwork {
     this.facilitatorServer = new FacilitatorServer({ facilitator: this.facilitator, logger });
     await this.facilitatorServer.start();
     this.#stops.push(() => this.facilitatorServer.stop());
+  }
+
+  /** Two operators whose nodes and gateways run in enclaves on one host; governance approves the code, and the chain checks that it is what runs. */
+  async startEnclaves(): Promise<void> {
+    const authorities = new CertificateChain(testRoot());
+    const nodes = { text: await this.#textNode(), risk: this.#riskNode(LIQUIDATION_RISK_ID) };
+    for (const [kind, createNode] of Object.entries(nodes)) {
+      const measurements = measureCode({ application: kind });
+      await this.participant("treasury").send(
+        this.contracts.nodes.approvePCR.populateTransaction(measurements, `simulator, ${kind}`, TeeType.LlmProxy),
+      );
+      const name = `enclave ${kind} operator`;
+      const booted = await Enclave.start({ authorities, measurements });
+      const enclave = new SimulatedEnclave({
+        enclave: booted,
+        account: this.participant(name),
+        hotKey: this.participant(`${name} hot key`),
+        contracts: this.contracts,
+        chain: this.chain,
+        createGateway: (node) => this.#createEnclaveGateway(name, booted, node),
+      });
+      this.enclaves.push(enclave);
+      this.enclaveOperators.push(await this.#startOperator(name, createNode, undefined, { enclave }));
+    }
+  }
+
+  async startGateway(): Promise<void> {
     this.gateway = this.#createGateway();
     await this.gateway.start();
     this.#stops.push(() => this.gateway.stop());
@@ -246,6 +278,7 @@ export class SimulatedNetwork {
     return [
       ["gateway", `${this.gateway.url}/v1`],
       ["facilitator", this.facilitatorServer.url],
+      ["enclaves", this.enclaves.map(({ url }) => url).join(", ")],
       ["chain", this.chain.url],
       ["storage", this.storage.url],
       ["client key", this.participant("client").privateKey],
@@ -263,6 +296,32 @@ export class SimulatedNetwork {
   /** Stops everything that was started, newest first. */
   async stop(): Promise<void> {
     for (const stop of this.#stops.splice(0).reverse()) await stop();
+  }
+
+  async #textNode(): Promise<CreateNode> {
+    const upstreams = await upstreamsFromEnvironment();
+    const offers = knownModelIds(upstreams).map((id) => this.#offer(id, CHAT_FEE_WEI));
+    return (options) => new LlmProxyNode({ ...options, upstreams, offers });
+  }
+
+  #riskNode(id: string): CreateNode {
+    const offer = { ...this.#offer(id, INFERENCE_FEE_WEI), source: LIQUIDATION_RISK_MODEL };
+    return (options) => new LocalInferenceNode({ ...options, offers: [offer] });
+  }
+
+  /** A gateway in an enclave, in front of the node there. */
+  #createEnclaveGateway(name: string, enclave: Enclave, node: NodeEndpoint): Gateway {
+    return new Gateway({
+      domain: this.contracts.domain,
+      asset: this.contracts.addresses.opg,
+      provider: this.chain.provider,
+      rail: this.facilitator,
+      nodes: [node],
+      storeFile: join(this.directory, `${name.replaceAll(" ", "-")}-gateway.sqlite`),
+      tls: enclave.tls,
+      plugins: [enclaveRoutes(enclave)],
+      logger: this.#settings.logger,
+    });
   }
 
   #createGateway(port = 0): Gateway {
@@ -284,14 +343,15 @@ export class SimulatedNetwork {
 
   async #startOperator(
     name: string,
-    createNode: (options: InferenceNodeOptions) => InferenceNode,
+    createNode: CreateNode,
     faults?: SettlementFaults,
+    signing: SimulatedOperatorOptions["signing"] = { key: keyOf(this.#settings.seed, `${name} signer`) },
   ): Promise<SimulatedOperator> {
     const account = this.participant(name);
     const operator = new SimulatedOperator({
       account,
       hotKey: this.participant(`${name} hot key`),
-      signerKey: keyOf(this.#settings.seed, `${name} signer`),
+      signing,
       contracts: this.contracts,
       chain: this.chain,
       blobs: this.blobs(),

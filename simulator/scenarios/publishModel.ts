@@ -51,7 +51,7 @@ async function publish(
       blobId,
       price: priceWei,
       royaltyBps,
-      modes: 1 << Mode.Vanilla,
+      modes: (1 << Mode.Vanilla) | (1 << Mode.Tee),
     }),
   );
   return models.interface.parseLog(published.logs[0]!)!.args[0] as Hex;

@@ -52,7 +52,11 @@ export async function runSimulation(settings: SimulationSettings): Promise<Simul
       },
       { title: `Start ${settings.verifiers} verifiers`, task: () => network.startVerifiers() },
       { title: "Start three inference operators, one of them a liar", task: () => network.startOperators() },
-      { title: "Start facilitator and gateway", task: () => network.startGateway() },
+      {
+        title: "Start facilitator and gateway",
+        task: () => network.startFacilitator().then(() => network.startGateway()),
+      },
+      { title: "Start two enclaves, and have the chain check their attestations", task: () => network.startEnclaves() },
       {
         title: `Send ${settings.requests} paid requests`,
         task: async (_, task) => {
@@ -112,7 +116,7 @@ export async function paymentsSettled(network: SimulatedNetwork): Promise<void> 
 
 /** No operator has a receipt or a batch left that is on its way, and verifiers are through with what was posted. */
 export async function receiptsSettled(network: SimulatedNetwork): Promise<void> {
-  const operators = [network.textOperator, network.riskOperator, network.liar];
+  const operators = [network.textOperator, network.riskOperator, network.liar, ...network.enclaveOperators];
   const settled = Promise.all(
     operators.map(async ({ settler }) => {
       await settler.flush();

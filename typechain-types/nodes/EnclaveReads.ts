@@ -63,7 +63,7 @@ export declare namespace INodeRegistry {
     }
 
   export interface EnclaveReadsInterface extends Interface {
-    getFunction(nameOrSignature: "acceptOwnership" | "addSigner" | "addTEEType" | "addVerifier" | "approvePCR" | "attestationTtl" | "computePCRHash" | "computeTEEId" | "disable" | "disableTEE" | "eip712Domain" | "enable" | "enclave" | "enclavesOf" | "getActiveTEEs" | "getApprovedPCRs" | "getEnabledTEEs" | "getTEE" | "getTEEPublicKey" | "getTEETypes" | "getTEEsByOwner" | "getTEEsByType" | "guardian" | "heartbeat" | "heartbeatMaxAge" | "images" | "isLiveAt" | "isPCRApproved" | "isTEEActive" | "isTEEEnabled" | "isValidTEEType" | "node" | "nodeCount" | "nodesOf" | "operatorOf" | "operatorOfReceipt" | "owner" | "pendingOwner" | "register" | "registerEnclave" | "removeVerifier" | "renewAttestation" | "renounceOwnership" | "requestChallenge" | "revokePCR" | "revokeSigner" | "setAttestationTtl" | "setGuardian" | "setHeartbeatMaxAge" | "setMinimumStake" | "signersOf" | "transferOwnership" | "update" | "verifiers"): FunctionFragment;
+    getFunction(nameOrSignature: "acceptOwnership" | "addSigner" | "addTEEType" | "addVerifier" | "approvePCR" | "attestationTtl" | "computePCRHash" | "computeTEEId" | "disable" | "disableTEE" | "eip712Domain" | "enable" | "enclave" | "enclavesOf" | "getActiveTEEs" | "getApprovedPCRs" | "getEnabledTEEs" | "getTEE" | "getTEEPublicKey" | "getTEETypes" | "getTEEsByOwner" | "getTEEsByType" | "guardian" | "heartbeat" | "heartbeatMaxAge" | "images" | "isLiveAt" | "isPCRApproved" | "isTEEActive" | "isTEEEnabled" | "isValidTEEType" | "node" | "nodeCount" | "nodesOf" | "operatorOf" | "operatorOfReceipt" | "owner" | "pendingOwner" | "register" | "registerEnclave" | "removeVerifier" | "renewAttestation" | "renounceOwnership" | "requestChallenge" | "revokePCR" | "revokeSigner" | "setAttestationTtl" | "setGuardian" | "setHeartbeatMaxAge" | "setMinimumStake" | "signers" | "signersOf" | "transferOwnership" | "update" | "verifiers"): FunctionFragment;
 
     getEvent(nameOrSignatureOrTopic: "AttestationTtlSet" | "ChallengeIssued" | "EIP712DomainChanged" | "EnclaveAttested" | "GuardianSet" | "HeartbeatMaxAgeSet" | "HeartbeatReceived" | "MinimumStakeSet" | "NodeDisabled" | "NodeEnabled" | "NodeRegistered" | "NodeUpdated" | "OwnershipTransferStarted" | "OwnershipTransferred" | "PCRApproved" | "PCRRevoked" | "SignerAdded" | "SignerRevoked" | "TEEDisabled" | "TEERegistered" | "TEETypeAdded" | "VerifierAdded" | "VerifierRemoved"): EventFragment;
 
@@ -117,6 +117,7 @@ encodeFunctionData(functionFragment: 'setAttestationTtl', values: [BigNumberish]
 encodeFunctionData(functionFragment: 'setGuardian', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'setHeartbeatMaxAge', values: [BigNumberish]): string;
 encodeFunctionData(functionFragment: 'setMinimumStake', values: [BigNumberish, BigNumberish]): string;
+encodeFunctionData(functionFragment: 'signers', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'signersOf', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'transferOwnership', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'update', values: [BytesLike, AddressLike, string]): string;
@@ -172,6 +173,7 @@ decodeFunctionResult(functionFragment: 'setAttestationTtl', data: BytesLike): Re
 decodeFunctionResult(functionFragment: 'setGuardian', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'setHeartbeatMaxAge', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'setMinimumStake', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'signers', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'signersOf', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'transferOwnership', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'update', data: BytesLike): Result;
@@ -889,6 +891,14 @@ decodeFunctionResult(functionFragment: 'verifiers', data: BytesLike): Result;
     
 
     
+    signers: TypedContractMethod<
+      [key: AddressLike, ],
+      [[string, bigint, bigint, bigint] & {operator: string, validFrom: bigint, validUntil: bigint, modes: bigint }],
+      'view'
+    >
+    
+
+    
     signersOf: TypedContractMethod<
       [nodeId: BytesLike, ],
       [string[]],
@@ -1172,6 +1182,11 @@ getFunction(nameOrSignature: 'setMinimumStake'): TypedContractMethod<
       [role: BigNumberish, amount: BigNumberish, ],
       [void],
       'nonpayable'
+    >;
+getFunction(nameOrSignature: 'signers'): TypedContractMethod<
+      [key: AddressLike, ],
+      [[string, bigint, bigint, bigint] & {operator: string, validFrom: bigint, validUntil: bigint, modes: bigint }],
+      'view'
     >;
 getFunction(nameOrSignature: 'signersOf'): TypedContractMethod<
       [nodeId: BytesLike, ],

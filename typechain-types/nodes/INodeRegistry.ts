@@ -13,7 +13,7 @@ export declare namespace INodeRegistry {
     }
 
   export interface INodeRegistryInterface extends Interface {
-    getFunction(nameOrSignature: "addSigner" | "disable" | "enable" | "node" | "nodeCount" | "nodesOf" | "operatorOf" | "register" | "revokeSigner" | "setMinimumStake" | "signersOf" | "update"): FunctionFragment;
+    getFunction(nameOrSignature: "addSigner" | "disable" | "enable" | "node" | "nodeCount" | "nodesOf" | "operatorOf" | "register" | "revokeSigner" | "setMinimumStake" | "signers" | "signersOf" | "update"): FunctionFragment;
 
     getEvent(nameOrSignatureOrTopic: "MinimumStakeSet" | "NodeDisabled" | "NodeEnabled" | "NodeRegistered" | "NodeUpdated" | "SignerAdded" | "SignerRevoked"): EventFragment;
 
@@ -27,6 +27,7 @@ encodeFunctionData(functionFragment: 'operatorOf', values: [AddressLike, BigNumb
 encodeFunctionData(functionFragment: 'register', values: [BigNumberish, AddressLike, string]): string;
 encodeFunctionData(functionFragment: 'revokeSigner', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'setMinimumStake', values: [BigNumberish, BigNumberish]): string;
+encodeFunctionData(functionFragment: 'signers', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'signersOf', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'update', values: [BytesLike, AddressLike, string]): string;
 
@@ -40,6 +41,7 @@ decodeFunctionResult(functionFragment: 'operatorOf', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'register', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'revokeSigner', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'setMinimumStake', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'signers', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'signersOf', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'update', data: BytesLike): Result;
   }
@@ -243,6 +245,14 @@ decodeFunctionResult(functionFragment: 'update', data: BytesLike): Result;
     
 
     
+    signers: TypedContractMethod<
+      [key: AddressLike, ],
+      [[string, bigint, bigint, bigint] & {operator: string, validFrom: bigint, validUntil: bigint, modes: bigint }],
+      'view'
+    >
+    
+
+    
     signersOf: TypedContractMethod<
       [nodeId: BytesLike, ],
       [string[]],
@@ -310,6 +320,11 @@ getFunction(nameOrSignature: 'setMinimumStake'): TypedContractMethod<
       [role: BigNumberish, amount: BigNumberish, ],
       [void],
       'nonpayable'
+    >;
+getFunction(nameOrSignature: 'signers'): TypedContractMethod<
+      [key: AddressLike, ],
+      [[string, bigint, bigint, bigint] & {operator: string, validFrom: bigint, validUntil: bigint, modes: bigint }],
+      'view'
     >;
 getFunction(nameOrSignature: 'signersOf'): TypedContractMethod<
       [nodeId: BytesLike, ],

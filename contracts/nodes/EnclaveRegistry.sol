@@ -149,7 +149,7 @@ abstract contract EnclaveRegistry is INodeRegistry, EnclavePolicy, EIP712 {
         Receipt calldata receipt,
         CompactSignature calldata signature
     ) external view returns (address) {
-        bytes32 digest = ReceiptLib.digest(domainSeparator, ReceiptLib.hash(receipt));
+        bytes32 digest = ReceiptLib.digest(domainSeparator, ReceiptLib.hashCalldata(receipt));
         return operatorOf(ReceiptLib.recover(digest, signature), receipt.mode, receipt.servedAt);
     }
 
@@ -164,11 +164,17 @@ abstract contract EnclaveRegistry is INodeRegistry, EnclavePolicy, EIP712 {
     /// Whether a key signs for a node without an enclave.
     function _isSigner(address key) internal view virtual returns (bool);
 
-    /// A receipt older than the last heartbeat needs one slot: what is revoked since was not revoked then.
-    function _isLive(Enclave storage e, uint256 timestamp) internal view returns (bool) {
+    /// Whose receipt it is that an enclave signed at `timestamp`; zero when it was not live then. One older than the last heartbeat
+    /// needs one slot: what is revoked since was not revoked then.
+    function _operatorAt(Enclave storage e, uint256 timestamp) internal view returns (address operator) {
         (uint256 from, uint256 until, uint256 heartbeatAt) = (e.attestedAt, e.liveUntil, e.heartbeatAt);
-        if (timestamp < from || timestamp >= until) return false;
-        return timestamp < heartbeatAt || timestamp < _revokedAt(e.image, e.verifier);
+        operator = e.operator;
+        if (timestamp < from || timestamp >= until) return address(0);
+        if (timestamp >= heartbeatAt && timestamp >= _revokedAt(e.image, e.verifier)) return address(0);
+    }
+
+    function _isLive(Enclave storage e, uint256 timestamp) internal view returns (bool) {
+        return _operatorAt(e, timestamp) != address(0);
     }
 
     /// The end of an enclave's receipts' times, as it stands.

@@ -121,10 +121,7 @@ contract NodeRegistry is EnclaveReads {
 
     /// @inheritdoc INodeRegistry
     function operatorOf(address key, uint8 mode, uint256 timestamp) public view override returns (address) {
-        if (mode == MODE_TEE) {
-            Enclave storage e = _enclaves[key];
-            return _isLive(e, timestamp) ? e.operator : address(0);
-        }
+        if (mode == MODE_TEE) return _operatorAt(_enclaves[key], timestamp);
         Signer memory s = _signers[key];
         bool valid = timestamp >= s.validFrom && timestamp < s.validUntil && mode < 8 && (s.modes >> mode) & 1 == 1;
         return valid ? s.operator : address(0);

@@ -49,6 +49,19 @@ library ReceiptLib {
             );
     }
 
+    /// @notice The same of a receipt in calldata, whose words are those of the struct: fields wider than their types hash as they are,
+    /// which is not what anybody signs.
+    function hashCalldata(Receipt calldata r) internal pure returns (bytes32 structHash) {
+        bytes32 typeHash = RECEIPT_TYPEHASH;
+        assembly ("memory-safe") {
+            // 288 bytes of scratch beyond the free memory pointer, which stays where it is
+            let words := mload(0x40)
+            mstore(words, typeHash)
+            calldatacopy(add(words, 0x20), r, 0x100)
+            structHash := keccak256(words, 0x120)
+        }
+    }
+
     /// @notice What a key signs: the struct's hash under a domain separator.
     function digest(bytes32 domainSeparator, bytes32 structHash) internal pure returns (bytes32) {
         return keccak256(abi.encodePacked(hex"1901", domainSeparator, structHash));

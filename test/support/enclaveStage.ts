@@ -132,7 +132,9 @@ export function attestAs(
   nonce: Uint8Array,
 ): Buffer {
   const cose = decode<[unknown, unknown, Uint8Array, unknown]>(enclave.attest(nonce));
-  const { public_key: publicKey, user_data: userData } = decode<{ public_key: Uint8Array; user_data: Uint8Array }>(cose[2]);
+  const { public_key: publicKey, user_data: userData } = decode<{ public_key: Uint8Array; user_data: Uint8Array }>(
+    cose[2],
+  );
   return new SoftwareNsm({ authorities, measurements, clock: () => clock.now }).attest({ publicKey, userData, nonce });
 }
 
@@ -154,7 +156,11 @@ export async function renewAttestation(
 }
 
 /** An enclave's heartbeat for this registry on this chain. */
-export async function heartbeatOf({ nodes, connection }: Protocol, enclave: Enclave, timestamp: number): Promise<string> {
+export async function heartbeatOf(
+  { nodes, connection }: Protocol,
+  enclave: Enclave,
+  timestamp: number,
+): Promise<string> {
   const { chainId } = await connection.ethers.provider.getNetwork();
   return signHeartbeat(enclave, { chainId, verifyingContract: (await nodes.getAddress()) as Hex }, BigInt(timestamp));
 }

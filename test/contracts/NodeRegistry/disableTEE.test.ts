@@ -1,7 +1,12 @@
 import { expect } from "chai";
 import { ZeroAddress } from "ethers";
 
-import { deployRegisteredEnclave, registerEnclave, renewAttestation, startEnclave } from "../../support/enclaveStage.ts";
+import {
+  deployRegisteredEnclave,
+  registerEnclave,
+  renewAttestation,
+  startEnclave,
+} from "../../support/enclaveStage.ts";
 import { freshState } from "../../support/freshState.ts";
 import { latestTimestamp } from "../../support/protocol.ts";
 import { nextBlockAt } from "../../support/stage.ts";

@@ -144,7 +144,7 @@ abstract contract EnclaveRegistry is INodeRegistry, EnclavePolicy, EIP712 {
     }
 
     /// @inheritdoc IEnclaveRegistry
-    function operatorOfReceipt(
+    function checkReceiptSignature(
         bytes32 domainSeparator,
         Receipt calldata receipt,
         CompactSignature calldata signature

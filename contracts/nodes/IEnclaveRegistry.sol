@@ -222,7 +222,7 @@ interface IEnclaveRegistry {
 
     /// @notice The operator whose key, valid then, signed a receipt; zero when there is none.
     /// @param domainSeparator of the settlement that the receipt is for.
-    function operatorOfReceipt(
+    function checkReceiptSignature(
         bytes32 domainSeparator,
         Receipt calldata receipt,
         CompactSignature calldata signature

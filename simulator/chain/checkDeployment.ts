@@ -1,4 +1,4 @@
-import { getAddress } from "ethers";
+import { getAddress, keccak256 } from "ethers";
 
 import type { DeploymentParameters } from "../../ignition/deploymentParameters.ts";
 import type { Contracts } from "./contracts.ts";
@@ -23,7 +23,7 @@ export class DeploymentMismatchError extends Error {
  * @throws DeploymentMismatchError
  */
 export async function checkDeployment(contracts: Contracts, parameters: DeploymentParameters): Promise<void> {
-  const { opg, staking, nodes, models, settlement, escrow } = contracts;
+  const { opg, staking, nodes, models, settlement, escrow, attestation, teeInference } = contracts;
   const [opgAddress, stakingAddress, nodesAddress, modelsAddress] = await Promise.all(
     [opg, staking, nodes, models].map(async (contract) => getAddress(await contract.getAddress())),
   );
@@ -53,7 +53,15 @@ export async function checkDeployment(contracts: Contracts, parameters: Deployme
     ["InferenceEscrow.models", escrow.models(), modelsAddress],
     ["InferenceEscrow.receiptDomain", escrow.receiptDomain(), await settlement.domainSeparator()],
     ["InferenceEscrow.protocolBps", escrow.protocolBps(), BigInt(parameters.escrowProtocolBps)],
+    ["NitroAttestationVerifier.root", attestation.root(), keccak256(parameters.attestationRoot)],
+    [
+      "NodeRegistry.verifiers",
+      nodes.verifiers().then((list) => list.map(({ verifier }) => verifier).join()),
+      getAddress(await attestation.getAddress()),
+    ],
+    ["TEEInferenceVerifier.registry", teeInference.registry(), nodesAddress],
     ...Object.entries({
+      NitroAttestationVerifier: attestation,
       NodeStaking: staking,
       NodeRegistry: nodes,
       ProofSettlement: settlement,

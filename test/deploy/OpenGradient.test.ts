@@ -24,10 +24,12 @@ import { EmbeddedChain } from "../../simulator/chain/EmbeddedChain.ts";
 import {
   InferenceEscrow__factory,
   ModelRegistry__factory,
+  NitroAttestationVerifier__factory,
   NodeRegistry__factory,
   NodeStaking__factory,
   OPG__factory,
   ProofSettlement__factory,
+  TEEInferenceVerifier__factory,
 } from "../../typechain-types/index.ts";
 import { silent } from "../simulator/chain/localChain.ts";
 
@@ -124,6 +126,8 @@ describe("deploying OpenGradient", () => {
         models: ModelRegistry__factory.connect(await at(deployed.models), provider),
         settlement: ProofSettlement__factory.connect(await at(deployed.settlement), provider),
         escrow: InferenceEscrow__factory.connect(await at(deployed.escrow), provider),
+        attestation: NitroAttestationVerifier__factory.connect(await at(deployed.attestation), provider),
+        teeInference: TEEInferenceVerifier__factory.connect(await at(deployed.teeInference), provider),
       };
       await checkDeployment(contracts, parameters);
     } finally {

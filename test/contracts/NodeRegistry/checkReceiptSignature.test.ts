@@ -26,7 +26,7 @@ async function signed({ settlement, enclave, payer }: State, servedAt: number, m
   return { receipt, signature: { r: signature.slice(0, 66), vs: `0x${signature.slice(66)}` } };
 }
 
-describe("NodeRegistry.operatorOfReceipt", () => {
+describe("NodeRegistry.checkReceiptSignature", () => {
   const state = freshState(deployRegisteredEnclave);
 
   it("names the operator of an enclave's receipt", async () => {
@@ -34,7 +34,7 @@ describe("NodeRegistry.operatorOfReceipt", () => {
     const { nodes, settlement, operator } = stage;
     const { receipt, signature } = await signed(stage, await latestTimestamp(stage));
     const domain = await settlement.domainSeparator();
-    expect(await nodes.operatorOfReceipt(domain, receipt, signature)).to.equal(operator);
+    expect(await nodes.checkReceiptSignature(domain, receipt, signature)).to.equal(operator);
   });
 
   it("takes at most 7,000 gas once a heartbeat came after it, cold", async () => {
@@ -44,7 +44,7 @@ describe("NodeRegistry.operatorOfReceipt", () => {
     await nextBlockAt(stage, at + 10);
     await nodes.heartbeat(enclave.teeId, at + 10, await heartbeatOf(stage, enclave, at + 10));
     const { receipt, signature } = await signed(stage, at);
-    const data = nodes.interface.encodeFunctionData("operatorOfReceipt", [
+    const data = nodes.interface.encodeFunctionData("checkReceiptSignature", [
       await settlement.domainSeparator(),
       receipt,
       signature,
@@ -55,7 +55,6 @@ describe("NodeRegistry.operatorOfReceipt", () => {
     })) as { structLogs: { op: string; gas: number; gasCost: number; depth: number }[] };
     // of the call itself: what a transaction pays for its data has a floor that would hide it
     const [first, last] = [structLogs[0]!, structLogs.at(-1)!];
-    { const h: Record<string, [number, number]> = {}; for (const l of structLogs) { const e = (h[l.op] ??= [0, 0]); e[0]++; e[1] += l.gasCost; } console.log(Object.entries(h).sort((a, b) => b[1][1] - a[1][1]).slice(0, 25).map(([k, v]) => `${k} ${v}`).join("; ")); } // DEBUG
     const used = first.gas - last.gas + last.gasCost;
     expect(structLogs.filter(({ op, gasCost }) => op === "SLOAD" && gasCost === 2_100)).to.have.length(1);
     expect(used).to.be.within(5_000, 7_000);
@@ -76,11 +75,11 @@ describe("NodeRegistry.operatorOfReceipt", () => {
       [id("another settlement"), { receipt, signature }],
       [domain, { receipt, signature: { ...signature, r: `0x${"00".repeat(32)}` } }],
     ] as const) {
-      expect(await nodes.operatorOfReceipt(of, found.receipt, found.signature)).to.equal(ZeroAddress);
+      expect(await nodes.checkReceiptSignature(of, found.receipt, found.signature)).to.equal(ZeroAddress);
     }
     await nodes.revokePCR(pcrHashOf(measurements), 0);
     const late = await signed(stage, await latestTimestamp(stage));
-    expect(await nodes.operatorOfReceipt(domain, late.receipt, late.signature)).to.equal(ZeroAddress);
-    expect(await nodes.operatorOfReceipt(domain, receipt, signature)).not.to.equal(ZeroAddress);
+    expect(await nodes.checkReceiptSignature(domain, late.receipt, late.signature)).to.equal(ZeroAddress);
+    expect(await nodes.checkReceiptSignature(domain, receipt, signature)).not.to.equal(ZeroAddress);
   });
 });

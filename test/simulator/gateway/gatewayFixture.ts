@@ -69,7 +69,7 @@ export class GatewayFixture {
 
   newNode(options: Partial<ScriptedNodeOptions> = {}): ScriptedNode {
     const { domain, operator, payout } = this;
-    const signer = signerFromKey(this.nodeKey);
+    const signer = options.enclave?.signer ?? signerFromKey(this.nodeKey);
     return new ScriptedNode({ domain, asset: this.chain.asset, operator, payout, signer, feeWei: FEE, ...options });
   }
 

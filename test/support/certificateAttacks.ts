@@ -59,17 +59,17 @@ export function certificateAttacks(now: number): AttestationAttack[] {
 
   return [
     ...(["regional", "zonal", "instance", "leaf"] as const).flatMap((level) => [
-      chain(`an expired ${level} certificate`, "certificate_not_valid", { [level]: past }),
-      chain(`a ${level} certificate that is not valid yet`, "certificate_not_valid", { [level]: future }),
-      chain(`a ${level} certificate that ends this second`, undefined, { [level]: { notAfter: now } }),
-      chain(`a ${level} certificate signed by a stranger`, "bad_certificate_signature", {
+      chain(`the ${level} certificate expired`, "certificate_not_valid", { [level]: past }),
+      chain(`the ${level} certificate not valid yet`, "certificate_not_valid", { [level]: future }),
+      chain(`the ${level} certificate ending this second`, undefined, { [level]: { notAfter: now } }),
+      chain(`the ${level} certificate signed by a stranger`, "bad_certificate_signature", {
         [level]: { signWith: stranger },
       }),
-      chain(`a ${level} certificate of another issuer`, "wrong_issuer", {
+      chain(`the ${level} certificate of another issuer`, "wrong_issuer", {
         [level]: { issuerName: distinguishedName(["CN", "nobody"]) },
       }),
-      chain(`an X.509 v1 ${level} certificate`, "malformed_certificate", { [level]: { version: 0 } }),
-      chain(`a ${level} certificate without extensions`, "wrong_certificate_role", {
+      chain(`the ${level} certificate of X.509 v1`, "malformed_certificate", { [level]: { version: 0 } }),
+      chain(`the ${level} certificate without extensions`, "wrong_certificate_role", {
         [level]: { extensions: undefined },
       }),
     ]),

@@ -2,6 +2,7 @@ import { constants, createPublicKey, verify, type webcrypto, X509Certificate } f
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { connect, createServer, type Server, type TLSSocket } from "node:tls";
+import { inspect } from "node:util";
 
 import { Chacha20Poly1305 } from "@hpke/chacha20poly1305";
 import { CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from "@hpke/core";
@@ -100,7 +101,7 @@ describe("Enclave", () => {
   it("shows no private key to who prints it", () => {
     const lines: string[] = [];
     pino({}, { write: (line) => void lines.push(line) }).info({ enclave }, "started");
-    const printed = `${JSON.stringify(enclave)} ${lines.join()}`;
+    const printed = `${JSON.stringify(enclave)} ${lines.join()} ${inspect(enclave, { depth: 9, showHidden: true })}`;
     expect(printed).to.contain(enclave.teeId);
     expect(printed).not.to.contain("PRIVATE KEY");
     expect(Object.keys(enclave).sort()).to.deep.equal([

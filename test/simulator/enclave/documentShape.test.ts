@@ -48,12 +48,12 @@ describe("a simulated document beside a real one of 2026", () => {
     expect(payloadOf(ours)[0]).to.equal(0xbf);
   });
 
-  for (const [depth, level] of ["root", "regional", "zonal", "instance", "leaf"].entries()) {
-    it(`has a ${level} certificate of the same fields, extensions and flags`, () => {
+  for (const [depth, level] of ["root", "regional level", "zonal level", "instance level", "leaf"].entries()) {
+    it(`has at the ${level} a certificate of the same fields, extensions and flags`, () => {
       expect(outline(certificateOf(ours, depth))).to.deep.equal(outline(certificateOf(real, depth)));
     });
 
-    it(`has a ${level} certificate that lives as long`, () => {
+    it(`has at the ${level} a certificate that lives as long`, () => {
       const [found, expected] = [ours, real].map((document) => lifetimes(document)[depth]!);
       expect(found).to.equal(expected);
     });

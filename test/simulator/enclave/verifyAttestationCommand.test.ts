@@ -168,14 +168,11 @@ describe("verify-attestation", function () {
     const cases: [string[], RegExp][] = [
       [[join(folder, "none")], /Cannot read the document: ENOENT/],
       [[written("text", "hello")], /malformed_cose.*found 5 bytes/],
-      [[written("empty", "")], /malformed_cose.*found nothing/],
       [[file, "--root", written("no.der", "hello")], /to hold a certificate/],
       [[file, "--root", file, "--test-root"], /Expected one root/],
       [[file, "--at", "soon"], /Expected unix seconds, an ISO 8601 time/],
-      [[file, "--at", "1770918962724"], /Expected unix seconds/],
       [[file, "--nonce", "xyz"], /Expected hexadecimal digits/],
       [[file, "--pcr0", "00"], /Expected 48 bytes, found 1/],
-      [[], /missing required argument 'file'/],
     ];
     const outcomes = await Promise.all(cases.map(([args]) => verifyAttestation(args)));
     outcomes.forEach(({ exitCode, stderr }, index) => {

@@ -3,9 +3,11 @@ import { Mode } from "../receipts/types.ts";
 import { VerificationError } from "./ClientError.ts";
 import { VerifyingFetch, type VerifyingFetchOptions } from "./createVerifyingFetch.ts";
 import type { EnclaveDirectory } from "./EnclaveDirectory.ts";
+import { EnclaveError } from "./EnclaveError.ts";
 import type { RegisteredEnclave } from "./EnclavePolicy.ts";
 import { checkFreshAttestation } from "./freshAttestation.ts";
 import type { OutgoingRequest } from "./OutgoingRequest.ts";
+import { PAYMENT_HEADER } from "./Payer.ts";
 import { createPinnedFetch, type PinnedFetch } from "./pinnedFetch.ts";
 import type { SignerDirectory } from "./SignerDirectory.ts";
 
@@ -64,13 +66,19 @@ export class EnclaveSession {
       ...(sealed === true && {
         sealing: () => Promise.resolve({ keyId: DEFAULT_KEY_ID, publicKey: sealingKey, teeId }),
       }),
-      fetch: this.#pinned.fetch,
+      fetch: (input, init) => this.send(new Request(input, init)),
     });
   }
 
-  /** Sends what is not paid for. */
-  send(request: Request): Promise<Response> {
-    return this.#pinned.fetch(request);
+  /** Sends a request as it is. Unless it pays, once more if its connection had just been closed, as happens to idle ones. */
+  async send(request: Request): Promise<Response> {
+    if (request.headers.has(PAYMENT_HEADER)) return this.#pinned.fetch(request);
+    try {
+      return await this.#pinned.fetch(request.clone());
+    } catch (error) {
+      if (!isClosedConnection(error)) throw error;
+      return this.#pinned.fetch(request);
+    }
   }
 
   /** Pays for a request, and verifies its answer. */
@@ -99,6 +107,14 @@ export class EnclaveSession {
     return this.#attested;
   }
 }
+
+/** What undici says is two causes down. */
+function isClosedConnection(error: unknown): boolean {
+  const reason = error instanceof EnclaveError && error.cause instanceof Error ? error.cause.cause : undefined;
+  return reason instanceof Error && "code" in reason && CLOSED_CODES.has(String(reason.code));
+}
+
+const CLOSED_CODES = new Set(["UND_ERR_SOCKET", "ECONNRESET", "EPIPE"]);
 
 /** Only the enclave's own key signs, while the registry says that the enclave is live. */
 export function enclaveSigner(

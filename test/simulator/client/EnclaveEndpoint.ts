@@ -35,7 +35,7 @@ export interface EnclaveEndpointOptions {
   /** Default: the enclave's. */
   tls?: TlsIdentity;
   /** Default: the enclave's routes. */
-  routes?: (app: FastifyInstance) => void;
+  routes?: (app: FastifyInstance, enclave: Enclave) => void;
 }
 
 /** What is behind an enclave's TLS key: an honest gateway, and whoever got into the enclave in front of it, with all its keys. */
@@ -59,7 +59,7 @@ export class EnclaveEndpoint {
     this.#options = options;
     this.#hasher = new SettlementHasher(domain);
     const app = Fastify({ https: tls, forceCloseConnections: true }) as unknown as FastifyInstance;
-    if (routes !== undefined) routes(app);
+    if (routes !== undefined) routes(app, enclave);
     else app.register(enclaveRoutes(enclave));
     app.removeAllContentTypeParsers();
     app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));

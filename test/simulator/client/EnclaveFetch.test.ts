@@ -269,9 +269,9 @@ describe("EnclaveFetch", () => {
 
     it("documentOfAnotherNonce_isRefusedBeforeAnythingIsSent", async function () {
       this.timeout(30_000);
-      const replaying: OpenedEnclave = await fixture.open({
-        routes: (app) => {
-          app.get("/enclave/attestation", () => replaying.enclave.attest(Buffer.alloc(32)).toString("base64"));
+      const replaying = await fixture.open({
+        routes: (app, enclave) => {
+          app.get("/enclave/attestation", () => enclave.attest(Buffer.alloc(32)).toString("base64"));
         },
       });
       const by = fixture.client([replaying, second]);

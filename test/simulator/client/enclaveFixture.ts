@@ -41,8 +41,11 @@ export class EnclaveFixture {
   readonly #authorities = new CertificateChain(testRoot());
   readonly #closers: (() => Promise<void>)[] = [];
 
-  private constructor(world: GatewayFixture, nodes: NodeRegistry, registry: Hex) {
+  readonly #chainAheadMs: number;
+
+  private constructor(world: GatewayFixture, nodes: NodeRegistry, registry: Hex, chainAheadMs: number) {
     this.world = world;
+    this.#chainAheadMs = chainAheadMs;
     this.nodes = nodes;
     this.registry = registry;
   }
@@ -50,7 +53,11 @@ export class EnclaveFixture {
   static async start(): Promise<EnclaveFixture> {
     const world = await GatewayFixture.start();
     const nodes = await deployEnclaveRegistry(world.chain.account(0), world.chain.asset);
-    return new EnclaveFixture(world, nodes, (await nodes.getAddress()).toLowerCase() as Hex);
+    // a chain that was started on a busy machine is seconds behind, and takes no document of its future
+    await world.chain.provider.send("evm_mine", []);
+    const block = await world.chain.provider.getBlock("latest");
+    const aheadMs = block!.timestamp * 1_000 - Date.now();
+    return new EnclaveFixture(world, nodes, (await nodes.getAddress()).toLowerCase() as Hex, aheadMs);
   }
 
   async stop(): Promise<void> {
@@ -63,7 +70,8 @@ export class EnclaveFixture {
   }
 
   startEnclave(application = "llm-proxy"): Promise<Enclave> {
-    return startEnclave({ authorities: this.#authorities, application });
+    const clock = (): number => Date.now() + this.#chainAheadMs;
+    return startEnclave({ authorities: this.#authorities, application, clock });
   }
 
   /** An enclave whose node and gateway are real, with an endpoint that lies on demand; registered. */

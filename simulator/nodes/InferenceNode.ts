@@ -1,23 +1,18 @@
-import { createHash } from "node:crypto";
 import type { AddressInfo } from "node:net";
 
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 
 import type { EnclaveIdentity } from "../enclave/EnclaveIdentity.ts";
-import { SettlementHasher } from "../receipts/eip712.ts";
 import type { SealingKey } from "../ohttp/keyConfig.ts";
-import { inputHash, type PaidKind, type RequestKind } from "../receipts/hashes.ts";
-import { keccak256 } from "../receipts/keccak.ts";
-import { requestIdForPayment } from "../receipts/requestId.ts";
-import { recoverAddress, type Signer } from "../receipts/secp256k1.ts";
-import { signTeeFields, teeRequestHash } from "../receipts/teeReceipt.ts";
-import { type Hex, Mode, type SettlementDomain, type SignedReceipt, signedReceiptToJson } from "../receipts/types.ts";
+import type { RequestKind } from "../receipts/hashes.ts";
+import type { Signer } from "../receipts/secp256k1.ts";
+import { type Hex, Mode, type SettlementDomain } from "../receipts/types.ts";
 import { untilAborted } from "../settlement/untilAborted.ts";
-import { AnswerFlight } from "./AnswerFlight.ts";
-import { type AnswerForm, openForm } from "./AnswerForm.ts";
+import { openForm } from "./AnswerForm.ts";
 import { createNodeServer, type NodeAnswer } from "./createNodeServer.ts";
 import { NodeError, toNodeError } from "./NodeError.ts";
+import { PaidAnswers, type PaidAnswersOptions } from "./PaidAnswers.ts";
 import type { NodePayment } from "./paymentHeader.ts";
 import type { ReceiptStore } from "./ReceiptStore.ts";
 import { SealedRequests } from "./SealedRequests.ts";
@@ -95,13 +90,6 @@ export interface PreparedInference {
   run: (context: InferenceContext) => Promise<CompletedInference>;
 }
 
-/** A payment, the one request it buys, and what is bought. */
-interface Bought {
-  requestId: Hex;
-  bodyHash: string;
-  payment: NodePayment;
-}
-
 /**
  * An inference node: runs a request, signs a receipt, stores both and only then lets the (last piece of the) answer go. A request is known by its
  * payment: the same again gets the stored answer, also after a crash, and copies that come while the model runs share the one run.
@@ -116,8 +104,7 @@ export abstract class InferenceNode {
   readonly #options: Required<Omit<InferenceNodeOptions, "sealing" | "signer" | "enclave">>;
   readonly #sealed: SealedRequests | undefined;
   readonly #kinds: readonly RequestKind[];
-  readonly #hasher: SettlementHasher;
-  readonly #flights = new Map<Hex, AnswerFlight>();
+  readonly #paid: PaidAnswers;
   #server: FastifyInstance | undefined;
   #stopping = new AbortController();
   #port: number;
@@ -146,9 +133,11 @@ export abstract class InferenceNode {
     this.mode = enclave === undefined ? Mode.Vanilla : Mode.Tee;
     this.#sealed = options.sealing && new SealedRequests(options.sealing);
     this.#kinds = kinds;
-    this.#hasher = new SettlementHasher(options.domain);
     this.#port = this.#options.port;
     this.store = options.store;
+    const { mode } = this;
+    const run: PaidAnswersOptions["run"] = (prepared, context) => this.#run(prepared, context);
+    this.#paid = new PaidAnswers({ ...this.#options, signer, mode, enclave, run });
   }
 
   /** What this node can serve now. */
@@ -194,7 +183,7 @@ export abstract class InferenceNode {
   /** Ends what is under way with an error; requests may come again after a new start. */
   async stop(): Promise<void> {
     this.#stopping.abort(new NodeError(503, "node_stopping", "the node is stopping; nothing was charged"));
-    while (this.#flights.size > 0) await Promise.all([...this.#flights.values()].map((flight) => flight.ended));
+    await this.#paid.drained();
     // Those who wait are told why before their connections are closed.
     await new Promise(setImmediate);
     await this.#server?.close();
@@ -220,10 +209,7 @@ export abstract class InferenceNode {
   }
 
   async #answer(kind: RequestKind, body: Buffer, payment: NodePayment): Promise<NodeAnswer> {
-    const bought = this.#bought(kind, body, payment);
-    const stored = this.#stored(bought);
-    if (stored !== undefined) return stored;
-    return this.#served(bought, kind, body, () => {
+    return this.#paid.served(this.#paid.bought(kind, body, payment), kind, body, () => {
       const prepared = this.prepare(kind, body);
       return { prepared, form: openForm(kind, prepared.streamed) };
     });
@@ -232,13 +218,14 @@ export abstract class InferenceNode {
   /** A sealed request is known by its ciphertext, and so is its answer. */
   async #answerSealed(call: SealedCall, payment: NodePayment): Promise<SealedAnswer> {
     if (this.#sealed === undefined) throw new NodeError(404, "not_found", "sealed requests are not served here");
-    const bought = this.#bought("sealed", call.body, payment);
-    const proof = () => this.#proof(bought.requestId);
-    const stored = this.#stored(bought);
+    const bought = this.#paid.bought("sealed", call.body, payment);
+    const proof = () => this.#paid.proof(bought.requestId);
+    // answers outlive the key that their requests were sealed with
+    const stored = this.#paid.stored(bought);
     if (stored !== undefined) return { pieces: stored.pieces, proof };
     const { kind, body, form, refusal } = await this.#sealed.open(call.body, call.streamed);
     try {
-      const { pieces } = await this.#served(bought, kind, body, () => {
+      const { pieces } = await this.#paid.served(bought, kind, body, () => {
         const prepared = this.#prepareModel(kind, body, call.modelId);
         if (prepared.streamed === call.streamed) return { prepared, form };
         throw new NodeError(
@@ -256,28 +243,6 @@ export abstract class InferenceNode {
     }
   }
 
-  #bought(kind: PaidKind, body: Buffer, payment: NodePayment): Bought {
-    const { domain, operator } = this.#options;
-    const requestId = requestIdForPayment(domain, operator, payment);
-    return { requestId, bodyHash: createHash("sha256").update(`${kind}\n`).update(body).digest("hex"), payment };
-  }
-
-  #stored({ requestId, bodyHash }: Bought): NodeAnswer | undefined {
-    const stored = this.store.find(requestId);
-    if (stored === undefined) return undefined;
-    requireSameBody(stored.bodyHash, bodyHash);
-    return { streamed: stored.streamed, pieces: ReadableStream.from([stored.content]) };
-  }
-
-  /** What an answer carries under `opengradient`, for those who cannot read the answer. */
-  #proof(requestId: Hex): object | undefined {
-    const receipt = this.store.find(requestId)?.receipt;
-    if (receipt === undefined) return undefined;
-    // an earlier run may have had another key
-    const signer = recoverAddress(this.#hasher.receiptDigest(receipt.receipt), receipt.signature);
-    return { receipt: signedReceiptToJson(receipt), operator: this.#options.operator, signer };
-  }
-
   /** @throws NodeError 400 `wrong_model` for another version than `modelId`. */
   #prepareModel(kind: RequestKind, body: Uint8Array, modelId: Hex): PreparedInference {
     if (!this.#kinds.includes(kind)) throw new NodeError(404, "not_found", `${kind} requests are not served here`);
@@ -288,83 +253,6 @@ export abstract class InferenceNode {
       "wrong_model",
       `the request asks for "${prepared.offer.id}", which is not what was paid for`,
     );
-  }
-
-  /** Joins the request's inference under way, or begins it. */
-  async #served(
-    { requestId, bodyHash, payment }: Bought,
-    kind: RequestKind,
-    body: Uint8Array,
-    prepare: () => { prepared: PreparedInference; form: AnswerForm },
-  ): Promise<NodeAnswer> {
-    const { asset, maxConcurrent } = this.#options;
-    let flight = this.#flights.get(requestId);
-    if (flight !== undefined) {
-      requireSameBody(flight.bodyHash, bodyHash);
-    } else {
-      if (payment.asset !== asset) {
-        throw new NodeError(400, "wrong_asset", `fees are paid in ${asset}, found ${payment.asset}`);
-      }
-      const hash = inputHash(kind, body);
-      const teeHash = this.enclave && teeRequestHash(kind, body, hash);
-      const { prepared, form } = prepare();
-      if (payment.feeWei < prepared.offer.feeWei) {
-        throw new NodeError(402, "fee_too_low", `the fee is ${prepared.offer.feeWei} wei, found ${payment.feeWei}`);
-      }
-      if (this.#flights.size >= maxConcurrent) {
-        throw new NodeError(503, "overloaded", `${maxConcurrent} inferences are under way; try again later`);
-      }
-      flight = new AnswerFlight(bodyHash, prepared.streamed);
-      this.#flights.set(requestId, flight);
-      const request = { requestId, inputHash: hash, payer: payment.payer, fee: payment.feeWei };
-      void this.#fly(flight, form, prepared, request, teeHash);
-    }
-    await flight.begun();
-    return { streamed: flight.streamed, pieces: flight.follow() };
-  }
-
-  /** Runs a request to its end, whoever still listens: the receipt and the answer are durable before the last piece goes out. */
-  async #fly(
-    flight: AnswerFlight,
-    form: AnswerForm,
-    { offer, streamed, run }: PreparedInference,
-    request: { requestId: Hex; inputHash: Hex; payer: Hex; fee: bigint },
-    teeHash: Hex | undefined,
-  ): Promise<void> {
-    const { operator, nowSeconds, logger } = this.#options;
-    try {
-      const emit = streamed ? (chunk: object) => flight.emit(form.event(chunk)) : () => undefined;
-      const context = { id: request.requestId.slice(2, 34), created: nowSeconds(), emit };
-      const { output, teeOutput = output, answer } = await this.#run({ offer, streamed, run }, context);
-      const servedAt = BigInt(nowSeconds());
-      const receipt = this.#sign({
-        ...request,
-        inputHash: form.receiptHash("input", request.inputHash),
-        modelId: offer.modelId,
-        mode: this.mode,
-        outputHash: form.receiptHash("output", keccak256(output)),
-        servedAt,
-      });
-      const opengradient = { receipt: signedReceiptToJson(receipt), operator, signer: this.signer.address };
-      const statement = teeHash && { requestHash: teeHash, outputHash: keccak256(teeOutput), timestamp: servedAt };
-      // with the answer, so that of a sealed one nobody but the client sees these hashes
-      const tee = statement && this.enclave && (await signTeeFields(this.enclave, statement));
-      const last = form.end({ ...answer, ...tee, opengradient });
-      const content = flight.text + last;
-      await this.store.add({ kind: form.kind, bodyHash: flight.bodyHash, streamed, content, receipt });
-      flight.emit(last);
-      flight.end();
-      logger.debug({ requestId: request.requestId, model: offer.id }, "served");
-    } catch (error) {
-      if (flight.text === "" || form.failure === undefined) {
-        flight.fail(error);
-      } else {
-        flight.emit(form.failure(toNodeError(error)));
-        flight.end();
-      }
-    } finally {
-      this.#flights.delete(request.requestId);
-    }
   }
 
   /** Runs within the time bound and while the node runs, also where the model itself cannot be interrupted. */
@@ -388,21 +276,11 @@ export abstract class InferenceNode {
     }
   }
 
-  #sign(receipt: SignedReceipt["receipt"]): SignedReceipt {
-    return { receipt, signature: this.signer.sign(this.#hasher.receiptDigest(receipt)) };
-  }
-
   #modelList(): object[] {
     const { operator, payout } = this.#options;
     const modes = [this.mode];
     return this.offers.map(({ id, modelId, feeWei }) => {
       return { id, modelId, kind: this.modelKind, modes, feeWei: feeWei.toString(), payout, operator };
     });
-  }
-}
-
-function requireSameBody(known: string, found: string): void {
-  if (known !== found) {
-    throw new NodeError(409, "request_id_reused", "another request was paid by this payment: sign a new one");
   }
 }

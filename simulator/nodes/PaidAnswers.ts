@@ -1,0 +1,190 @@
+import { createHash } from "node:crypto";
+
+import type { Logger } from "pino";
+
+import type { EnclaveIdentity } from "../enclave/EnclaveIdentity.ts";
+import { SettlementHasher } from "../receipts/eip712.ts";
+import { inputHash, type PaidKind, type RequestKind } from "../receipts/hashes.ts";
+import { keccak256 } from "../receipts/keccak.ts";
+import { requestIdForPayment } from "../receipts/requestId.ts";
+import { recoverAddress, type Signer } from "../receipts/secp256k1.ts";
+import { signTeeFields, teeRequestHash } from "../receipts/teeReceipt.ts";
+import {
+  type Hex,
+  type Mode,
+  type Receipt,
+  type SettlementDomain,
+  type SignedReceipt,
+  signedReceiptToJson,
+} from "../receipts/types.ts";
+import { AnswerFlight } from "./AnswerFlight.ts";
+import type { AnswerForm } from "./AnswerForm.ts";
+import type { NodeAnswer } from "./createNodeServer.ts";
+import type { CompletedInference, InferenceContext, PreparedInference } from "./InferenceNode.ts";
+import { NodeError, toNodeError } from "./NodeError.ts";
+import type { NodePayment } from "./paymentHeader.ts";
+import type { ReceiptStore } from "./ReceiptStore.ts";
+
+export interface PaidAnswersOptions {
+  domain: SettlementDomain;
+  operator: Hex;
+  asset: Hex;
+  signer: Signer;
+  mode: Mode;
+  enclave: EnclaveIdentity | undefined;
+  store: ReceiptStore;
+  maxConcurrent: number;
+  nowSeconds: () => number;
+  logger: Logger;
+  /** Runs a model, within bounds. */
+  run: (prepared: PreparedInference, context: Omit<InferenceContext, "signal">) => Promise<CompletedInference>;
+}
+
+/** A payment, the one request it buys, and what is bought. */
+export interface Bought {
+  requestId: Hex;
+  bodyHash: string;
+  payment: NodePayment;
+}
+
+/** A request that can be served, and the form of its answer. */
+export interface Servable {
+  prepared: PreparedInference;
+  form: AnswerForm;
+}
+
+/** One inference per payment, and its receipt: whoever asks again, or at the same time, gets the same answer. */
+export class PaidAnswers {
+  readonly #options: PaidAnswersOptions;
+  readonly #hasher: SettlementHasher;
+  readonly #flights = new Map<Hex, AnswerFlight>();
+
+  constructor(options: PaidAnswersOptions) {
+    this.#options = options;
+    this.#hasher = new SettlementHasher(options.domain);
+  }
+
+  bought(kind: PaidKind, body: Buffer, payment: NodePayment): Bought {
+    const { domain, operator } = this.#options;
+    const requestId = requestIdForPayment(domain, operator, payment);
+    return { requestId, bodyHash: createHash("sha256").update(`${kind}\n`).update(body).digest("hex"), payment };
+  }
+
+  /** @throws NodeError 409 when the payment has bought another request. */
+  stored({ requestId, bodyHash }: Bought): NodeAnswer | undefined {
+    const stored = this.#options.store.find(requestId);
+    if (stored === undefined) return undefined;
+    requireSameBody(stored.bodyHash, bodyHash);
+    return { streamed: stored.streamed, pieces: ReadableStream.from([stored.content]) };
+  }
+
+  /** What an answer carries under `opengradient`, for those who cannot read the answer; undefined while it is not whole. */
+  proof(requestId: Hex): object | undefined {
+    const signed = this.#options.store.find(requestId)?.receipt;
+    if (signed === undefined) return undefined;
+    // an earlier run may have had another key
+    const signer = recoverAddress(this.#hasher.receiptDigest(signed.receipt), signed.signature);
+    return { receipt: signedReceiptToJson(signed), operator: this.#options.operator, signer };
+  }
+
+  /** The stored answer, or the one under way, or else a new one. */
+  async served(bought: Bought, kind: RequestKind, body: Uint8Array, prepare: () => Servable): Promise<NodeAnswer> {
+    const stored = this.stored(bought);
+    if (stored !== undefined) return stored;
+    let flight = this.#flights.get(bought.requestId);
+    if (flight !== undefined) requireSameBody(flight.bodyHash, bought.bodyHash);
+    else flight = this.#begin(bought, kind, body, prepare);
+    await flight.begun();
+    return { streamed: flight.streamed, pieces: flight.follow() };
+  }
+
+  /** Resolves when nothing is under way any more. */
+  async drained(): Promise<void> {
+    while (this.#flights.size > 0) await Promise.all([...this.#flights.values()].map((flight) => flight.ended));
+  }
+
+  #begin(
+    { requestId, bodyHash, payment }: Bought,
+    kind: RequestKind,
+    body: Uint8Array,
+    prepare: () => Servable,
+  ): AnswerFlight {
+    const { asset, maxConcurrent, enclave } = this.#options;
+    if (payment.asset !== asset) {
+      throw new NodeError(400, "wrong_asset", `fees are paid in ${asset}, found ${payment.asset}`);
+    }
+    const hash = inputHash(kind, body);
+    const teeHash = enclave && teeRequestHash(kind, body, hash);
+    const servable = prepare();
+    const { offer, streamed } = servable.prepared;
+    if (payment.feeWei < offer.feeWei) {
+      throw new NodeError(402, "fee_too_low", `the fee is ${offer.feeWei} wei, found ${payment.feeWei}`);
+    }
+    if (this.#flights.size >= maxConcurrent) {
+      throw new NodeError(503, "overloaded", `${maxConcurrent} inferences are under way; try again later`);
+    }
+    const flight = new AnswerFlight(bodyHash, streamed);
+    this.#flights.set(requestId, flight);
+    const request = { requestId, inputHash: hash, payer: payment.payer, fee: payment.feeWei };
+    void this.#fly(flight, servable, request, teeHash);
+    return flight;
+  }
+
+  /** Runs a request to its end, whoever still listens: the receipt and the answer are durable before the last piece goes out. */
+  async #fly(
+    flight: AnswerFlight,
+    { prepared, form }: Servable,
+    request: Pick<Receipt, "requestId" | "inputHash" | "payer" | "fee">,
+    teeHash: Hex | undefined,
+  ): Promise<void> {
+    const { operator, signer, mode, enclave, store, run, nowSeconds, logger } = this.#options;
+    const { offer, streamed } = prepared;
+    const { requestId } = request;
+    try {
+      const emit = streamed ? (chunk: object) => flight.emit(form.event(chunk)) : () => undefined;
+      const context = { id: requestId.slice(2, 34), created: nowSeconds(), emit };
+      const { output, teeOutput = output, answer } = await run(prepared, context);
+      const servedAt = BigInt(nowSeconds());
+      const receipt = this.#sign({
+        ...request,
+        inputHash: form.receiptHash("input", request.inputHash),
+        modelId: offer.modelId,
+        mode,
+        outputHash: form.receiptHash("output", keccak256(output)),
+        servedAt,
+      });
+      const opengradient = { receipt: signedReceiptToJson(receipt), operator, signer: signer.address };
+      const statement = teeHash && { requestHash: teeHash, outputHash: keccak256(teeOutput), timestamp: servedAt };
+      // with the answer, so that of a sealed one nobody but the client sees these hashes
+      const tee = statement && enclave && (await signTeeFields(enclave, statement));
+      const last = form.end({ ...answer, ...tee, opengradient });
+      const content = flight.text + last;
+      await store.add({ kind: form.kind, bodyHash: flight.bodyHash, streamed, content, receipt });
+      flight.emit(last);
+      flight.end();
+      logger.debug({ requestId, model: offer.id }, "served");
+    } catch (error) {
+      if (flight.text === "" || form.failure === undefined) {
+        flight.fail(error);
+      } else {
+        const failure = toNodeError(error);
+        // no more of it: the error may quote the request
+        logger.error({ requestId, code: failure.code }, "stream failed");
+        flight.emit(form.failure(failure));
+        flight.end();
+      }
+    } finally {
+      this.#flights.delete(requestId);
+    }
+  }
+
+  #sign(receipt: Receipt): SignedReceipt {
+    return { receipt, signature: this.#options.signer.sign(this.#hasher.receiptDigest(receipt)) };
+  }
+}
+
+function requireSameBody(known: string, found: string): void {
+  if (known !== found) {
+    throw new NodeError(409, "request_id_reused", "another request was paid by this payment: sign a new one");
+  }
+}

@@ -1,5 +1,5 @@
 import type { Provider } from "ethers";
-import type { Hex, Mode } from "../receipts/types.ts";
+import { Mode, type Hex } from "../receipts/types.ts";
 import { NodeRegistry__factory, type NodeRegistry } from "../../typechain-types/index.ts";
 
 /** Who may sign receipts. */
@@ -16,7 +16,7 @@ interface SignerRecord {
 }
 
 /**
- * NodeRegistry's keys. A record is read again after `ttlMs`: a key that is revoked is trusted for that much longer, and what it signs
+ * NodeRegistry's keys, those of enclaves too: in mode TEE it is asked each time, since what ends an enclave is not in a record of its key. Another record is read again after `ttlMs`: a key that is revoked is trusted for that much longer, and what it signs
  * then does not settle.
  */
 export class OnChainSignerDirectory implements SignerDirectory {
@@ -30,6 +30,10 @@ export class OnChainSignerDirectory implements SignerDirectory {
   }
 
   async operatorOf(key: Hex, mode: Mode, at: bigint): Promise<Hex | undefined> {
+    if (mode === Mode.Tee) {
+      const attested = (await this.#registry.operatorOf(key, mode, at)).toLowerCase() as Hex;
+      return BigInt(attested) === 0n ? undefined : attested;
+    }
     const { operator, validFrom, validUntil, modes } = await this.#record(key);
     const valid = validFrom <= at && at < validUntil && ((modes >> BigInt(mode)) & 1n) === 1n;
     return valid ? operator : undefined;

@@ -159,9 +159,7 @@ describe("EnclaveFetch: who is paid, and how often", () => {
       const error = await rejection(
         openai.chat.completions.create({ model: MODEL, messages: [{ role: "user", content: "once" }] }),
       );
-      expect((error as Error).cause)
-        .to.be.instanceOf(VerificationError)
-        .and.include({ code: "output_mismatch" });
+      expect(error.cause).to.be.instanceOf(VerificationError).and.include({ code: "output_mismatch" });
       expect(first.endpoint.paid + second.endpoint.paid).to.equal(1);
     });
 

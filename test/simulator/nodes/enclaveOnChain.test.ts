@@ -115,6 +115,13 @@ describe("node in a registered enclave", function () {
     expect(await verifier.verifySignature(teeId, output, input, timestamp, signature)).to.equal(false);
     expect(await verifier.verifySignature(teeId, input, output, timestamp + 1n, signature)).to.equal(false);
     expect(await verifier.verifySignature(ethers.id("other"), input, output, timestamp, signature)).to.equal(false);
+    // far out of any clock, where a registry that cut times short would see the enclave live
+    for (const far of [timestamp + 2n ** 32n, timestamp + 2n ** 40n, ethers.MaxUint256]) {
+      const message = await verifier.computeMessageHash(input, output, far);
+      const signed = await enclave.signTeeMessage(ethers.getBytes(message));
+      expect(await verifier.verifySignature(teeId, input, output, far, signed)).to.equal(false);
+      expect(await verifier.verifySignatureNoTimestamp(teeId, input, output, far, signed)).to.equal(false);
+    }
   });
 
   const lock = async (mode: number): Promise<Hex> => {

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { decodePaymentRequiredHeader, encodePaymentSignatureHeader } from "@x402/core/http";
+import type { Wallet } from "ethers";
 import { pino, type Logger } from "pino";
 import { createVerifyingFetch, type VerifyingFetchOptions } from "../../../simulator/client/createVerifyingFetch.ts";
 import type { VerifiedReceipt } from "../../../simulator/client/ReceiptBook.ts";
@@ -103,13 +104,17 @@ export class SealedFixture {
   }
 
   /** Signs what ciphertext costs. @returns the PAYMENT-SIGNATURE. */
-  async pay(bytes: Uint8Array, headers: Record<string, string> = {}, url?: string): Promise<string> {
+  async pay(
+    bytes: Uint8Array,
+    headers: Record<string, string> = {},
+    { url, payer = this.world.payer }: { url?: string; payer?: Wallet } = {},
+  ): Promise<string> {
     const unpaid = await this.post(bytes, headers, url);
     const header = unpaid.headers.get("payment-required");
     if (unpaid.status !== 402 || header === null) {
       throw new Error(`Expected 402, found ${unpaid.status}: ${await unpaid.text()}`);
     }
-    const client = stockX402Client(this.world.chain, this.world.payer);
+    const client = stockX402Client(this.world.chain, payer);
     return encodePaymentSignatureHeader(await client.createPaymentPayload(decodePaymentRequiredHeader(header)));
   }
 

@@ -6,15 +6,16 @@ import { sealingKeyOfEnclave } from "../../../simulator/nodes/SealedRequests.ts"
 import { blindedHash } from "../../../simulator/ohttp/blindedHash.ts";
 import { decodeInnerResponse } from "../../../simulator/ohttp/innerMessages.ts";
 import { generateSealingKey, parseKeyConfigs } from "../../../simulator/ohttp/keyConfig.ts";
+import { openResponseChunks } from "../../../simulator/ohttp/responseChunks.ts";
 import { openResponse } from "../../../simulator/ohttp/sealedResponse.ts";
-import { OHTTP_KEYS, OHTTP_RESPONSE } from "../../../simulator/ohttp/suite.ts";
+import { OHTTP_CHUNKED_RESPONSE, OHTTP_KEYS, OHTTP_RESPONSE } from "../../../simulator/ohttp/suite.ts";
 import { inputHash } from "../../../simulator/receipts/hashes.ts";
 import { keccak256 } from "../../../simulator/receipts/keccak.ts";
 import type { Hex } from "../../../simulator/receipts/types.ts";
-import { chat, errorCode, FEE } from "../gateway/gatewayFixture.ts";
+import { chat, errorCode, eventually, FEE } from "../gateway/gatewayFixture.ts";
 import { NODE_TOKEN, type ScriptedNode } from "../gateway/ScriptedNode.ts";
 import { SealedFixture } from "./sealedFixture.ts";
-import { codeOf, flipped } from "./sealing.ts";
+import { codeOf, collect, flipped } from "./sealing.ts";
 
 interface InnerBody {
   error?: { code: string; message: string };
@@ -238,6 +239,76 @@ describe("sealed requests at the gateway", () => {
       expect((await inner(served, secrets)).status).to.equal(200);
     });
 
+    it("gatewayThatStopsInBetween_asksAgainForTheSameCiphertext", async () => {
+      const { bytes, secrets } = await fixture.seal(chat("unfinished"));
+      const file = fixture.world.newFile();
+      const nodes = [{ url: fixture.inside.url, token: NODE_TOKEN }];
+      const first = await fixture.world.openDoomedGateway({ storeFile: file, nodes, drainMs: 1 });
+      const payment = await fixture.pay(bytes);
+      const before = fixture.node.inferences;
+      let release = (): void => undefined;
+      fixture.node.script = async (words, say) => {
+        await new Promise<void>((resolve) => (release = resolve));
+        words.forEach(say);
+      };
+      const lost = fixture.post(bytes, { payment }, first.url).catch(() => undefined);
+      await eventually(() => fixture.node.inferences > before, "the inference is under way");
+      await Promise.all([first.stop(), lost]);
+      release();
+      const second = await fixture.world.openGateway({ storeFile: file, nodes });
+      await eventually(() => second.store.counts().reserved === 0, "the gateway has taken it up again");
+      const response = await fixture.post(bytes, { payment }, second.url);
+      expect((await inner(response, secrets)).status).to.equal(200);
+      expect(fixture.node.inferences).to.equal(before + 1);
+    });
+
+    it("receiptForAnotherSettlement_isNotCharged", async () => {
+      const { world, key } = fixture;
+      const stray = world.newNode({
+        sealing: key,
+        domain: { ...world.domain, verifyingContract: `0x${"66".repeat(20)}` },
+      });
+      await stray.start();
+      const gateway = await world.openGateway({ nodes: [{ url: stray.url, token: NODE_TOKEN }] });
+      for (const accept of [OHTTP_RESPONSE, OHTTP_CHUNKED_RESPONSE]) {
+        const { bytes, secrets } = await fixture.seal(chat("whose?", { stream: accept === OHTTP_CHUNKED_RESPONSE }));
+        const payment = await fixture.pay(bytes, { accept }, { url: gateway.url });
+        const response = await fixture.post(bytes, { accept, payment }, gateway.url);
+        if (accept === OHTTP_RESPONSE) {
+          expect([response.status, await errorCode(response)]).to.deep.equal([502, "bad_receipt"]);
+        } else {
+          expect(await codeOf(() => collect(openResponseChunks(secrets, response.body!)))).to.equal(
+            "truncated_response",
+          );
+        }
+      }
+      expect(gateway.store.counts()).to.include({ released: 2, answered: 0, settling: 0, paid: 0 });
+      await stray.stop();
+    });
+
+    it("streamWhosePaymentFails_lacksItsLastChunk_untilItIsPaid", async () => {
+      const { world } = fixture;
+      const nodes = [{ url: fixture.inside.url, token: NODE_TOKEN }];
+      const careful = await world.openGateway({ nodes, timing: "before-answer" });
+      const payer = world.chain.account(4);
+      await (await world.chain.opg.transfer(payer.address, FEE)).wait();
+      const { bytes, secrets } = await fixture.seal(chat("too late", { stream: true }));
+      const accept = OHTTP_CHUNKED_RESPONSE;
+      const payment = await fixture.pay(bytes, { accept }, { url: careful.url, payer });
+      fixture.node.script = async (words, say) => {
+        await (await world.chain.opg.connect(payer).transfer(world.chain.account(0).address, FEE)).wait();
+        words.forEach(say);
+      };
+      const read = async (): Promise<string> => {
+        const response = await fixture.post(bytes, { accept, payment }, careful.url);
+        return (await collect(openResponseChunks(secrets, response.body!))).toString();
+      };
+      expect(await codeOf(read)).to.equal("truncated_response");
+      await (await world.chain.opg.transfer(payer.address, FEE)).wait();
+      expect(await read()).to.contain("[DONE]");
+      expect(await world.chain.opg.balanceOf(payer.address)).to.equal(0n);
+    });
+
     it("answerSurvivesANewKey", async () => {
       const { bytes } = await fixture.seal(chat("kept"));
       const file = fixture.world.newFile();
@@ -292,7 +363,7 @@ describe("sealed requests at the gateway", () => {
         expect(unnamed.status).to.equal(400);
         expect(await errorCode(unnamed)).to.equal("ambiguous_key");
         const named = { "x-tee-id": enclave.teeId };
-        const payment = await fixture.pay(bytes, named, url);
+        const payment = await fixture.pay(bytes, named, { url });
         const answer = await inner(await fixture.post(bytes, { ...named, payment }, url), secrets);
         expect([answer.status, answer.body.tee_id]).to.deep.equal([200, enclave.teeId]);
         expect(nodes.map(({ inferences }) => inferences)).to.deep.equal([1, i]);

@@ -50,7 +50,12 @@ library Cbor {
         require(major == expectedMajor, UnexpectedCborType(expectedMajor, major));
     }
 
-    /// @notice A string of this major type (bytes or text) of at most `limit` bytes.
+    /// @notice A string of this major type: bytes or text.
+    function readString(Slice input, uint256 expectedMajor) internal pure returns (Slice content, Slice rest) {
+        return readString(input, expectedMajor, type(uint64).max);
+    }
+
+    /// @notice A string of this major type of at most `limit` bytes.
     function readString(
         Slice input,
         uint256 expectedMajor,

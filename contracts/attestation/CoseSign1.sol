@@ -31,7 +31,7 @@ library CoseSign1 {
         (uint256 items, Slice rest) = Cbor.head(message, Cbor.ARRAY);
         require(items == ITEMS, UnexpectedCoseItems(ITEMS, items));
         Slice header;
-        (header, rest) = Cbor.readString(rest, Cbor.BYTES, rest.length());
+        (header, rest) = Cbor.readString(rest, Cbor.BYTES);
         if (header.length() != ES384_HEADER_LENGTH || header.peek(ES384_HEADER_LENGTH) != ES384_HEADER) {
             revert UnsupportedCoseHeader(header.toBytes());
         }
@@ -39,9 +39,9 @@ library CoseSign1 {
         (entries, rest) = Cbor.head(rest, Cbor.MAP);
         require(entries == 0, UnprotectedHeaderNotEmpty(entries));
         Slice afterPayload;
-        (payload, afterPayload) = Cbor.readString(rest, Cbor.BYTES, rest.length());
+        (payload, afterPayload) = Cbor.readString(rest, Cbor.BYTES);
         encoded = rest.upTo(afterPayload);
-        (signature, rest) = Cbor.readString(afterPayload, Cbor.BYTES, afterPayload.length());
+        (signature, rest) = Cbor.readString(afterPayload, Cbor.BYTES);
         require(
             signature.length() == SIGNATURE_LENGTH,
             UnexpectedSignatureLength(SIGNATURE_LENGTH, signature.length())

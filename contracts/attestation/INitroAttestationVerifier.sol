@@ -59,6 +59,8 @@ interface INitroAttestationVerifier {
     error DebugModeEnclave();
     /// The document's first CA certificate is not the root.
     error UntrustedRoot(bytes32 expected, bytes32 found);
+    /// The root comes once, at the top.
+    error RootBelowACertificate();
     /// The parent is neither the root nor remembered.
     error UnknownCertificate(bytes32 certificate);
     error CertificateNotYetValid(bytes32 certificate, uint256 notBefore, uint256 time);

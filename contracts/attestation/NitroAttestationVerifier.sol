@@ -170,26 +170,34 @@ contract NitroAttestationVerifier is INitroAttestationVerifier, Ownable2Step {
         return (end.certificate, _earlier(validUntil, end.record.notAfter));
     }
 
-    /// Finds a certificate under this parent, or parses it.
+    /// Finds a certificate under this parent, or parses it; it has to be live by itself.
     function _read(Slice der, bytes32 parent) private view returns (Link memory link) {
         link.certificate = X509.tbsOf(der).hash();
+        require(link.certificate != _rootCertificate, RootBelowACertificate());
         link.record = _certificates[link.certificate];
         link.known = link.record.notAfter != 0 && link.record.parent == parent;
-        if (link.known) return link;
-        link.parsed = X509.parse(der);
-        link.record = Certificate({
-            parent: parent,
-            id: keccak256(abi.encode(link.parsed.issuer.hash(), link.parsed.serial.hash())),
-            notBefore: link.parsed.notBefore,
-            notAfter: link.parsed.notAfter,
-            pathLength: _recordedPathLength(link.parsed),
-            isCa: link.parsed.isCa
-        });
+        if (!link.known) {
+            link.parsed = X509.parse(der);
+            link.record = _record(link.parsed, parent);
+        }
+        _requireLive(link.certificate, link.record);
+    }
+
+    function _record(X509Certificate memory parsed, bytes32 parent) private pure returns (Certificate memory) {
+        uint8 pathLength = parsed.pathLength < MAX_PATH_LENGTH ? parsed.pathLength : MAX_PATH_LENGTH;
+        return
+            Certificate({
+                parent: parent,
+                id: keccak256(abi.encode(parsed.issuer.hash(), parsed.serial.hash())),
+                notBefore: parsed.notBefore,
+                notAfter: parsed.notAfter,
+                pathLength: parsed.isCa ? pathLength : 0,
+                isCa: parsed.isCa
+            });
     }
 
     /// Remembers a certificate that is new here, if its parent signed it; `parentDer` is what `_read` was told the parent is.
     function _admit(Link memory link, Slice parentDer) private {
-        _requireLive(link.certificate, link.record);
         if (link.known) return;
         X509Certificate memory parsed = link.parsed;
         (Slice subject, Slice publicKey) = X509.subjectAndKey(parentDer);
@@ -256,11 +264,6 @@ contract NitroAttestationVerifier is INitroAttestationVerifier, Ownable2Step {
 
     function _isLocalChain() private view returns (bool) {
         return block.chainid == HARDHAT_CHAIN_ID || block.chainid == GETH_DEV_CHAIN_ID;
-    }
-
-    function _recordedPathLength(X509Certificate memory parsed) private pure returns (uint8) {
-        if (!parsed.isCa) return 0;
-        return parsed.pathLength < MAX_PATH_LENGTH ? parsed.pathLength : MAX_PATH_LENGTH;
     }
 
     function _earlier(uint64 a, uint64 b) private pure returns (uint64) {

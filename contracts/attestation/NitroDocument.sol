@@ -167,7 +167,7 @@ library NitroDocuments {
             require((seen >> index) & 1 == 0, DuplicatePcr(index));
             seen |= 1 << index;
             Slice value;
-            (value, rest) = Cbor.readString(rest, Cbor.BYTES, rest.length());
+            (value, rest) = Cbor.readString(rest, Cbor.BYTES);
             require(value.length() == PCR_LENGTH, InvalidPcrLength(index, value.length(), PCR_LENGTH));
             if (index < measured.length) measured[index] = value;
         }

@@ -32,7 +32,6 @@ library DerTime {
         (bool valid, uint256 year) = _pair(text, 11);
         if (utc) {
             year += year < 50 ? 2000 : 1900;
-            valid = valid && year >= 1970;
         } else {
             (bool numeric, uint256 century) = _pair(text, 13);
             year += century * 100;
@@ -44,6 +43,7 @@ library DerTime {
     }
 
     /// @param text ends with MMDDHHMMSSZ.
+    /// @return valid whether it is a moment from 1970 on.
     function _unixSeconds(uint256 text, uint256 year) private pure returns (bool valid, uint64 time) {
         (bool a, uint256 month) = _pair(text, 9);
         (bool b, uint256 day) = _pair(text, 7);
@@ -51,7 +51,7 @@ library DerTime {
         (bool d, uint256 minute) = _pair(text, 3);
         (bool e, uint256 second) = _pair(text, 1);
         valid = a && b && c && d && e && text & 0xff == 0x5a; // Z
-        valid = valid && month != 0 && month <= 12 && day != 0 && day <= _daysIn(month, year);
+        valid = valid && year >= 1970 && month != 0 && month <= 12 && day != 0 && day <= _daysIn(month, year);
         valid = valid && hour < 24 && minute < 60 && second < 60;
         if (!valid) return (false, 0);
         time = uint64(_daysSinceEpoch(year, month, day) * 1 days + hour * 1 hours + minute * 1 minutes + second);

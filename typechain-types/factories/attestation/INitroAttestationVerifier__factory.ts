@@ -226,6 +226,11 @@
     "type": "error"
   },
   {
+    "inputs": [],
+    "name": "RootBelowACertificate",
+    "type": "error"
+  },
+  {
     "inputs": [
       {
         "internalType": "uint256",

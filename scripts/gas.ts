@@ -7,6 +7,7 @@ import { createWorld } from "../test/support/batches.ts";
 import { deployProtocol } from "../test/support/protocol.ts";
 import { OPG__factory, factories } from "../typechain-types/index.ts";
 import { tick } from "./gas/clock.ts";
+import { measureAttestation } from "./gas/attestationGas.ts";
 import { measureEscrow } from "./gas/escrowGas.ts";
 import { GasMeter } from "./gas/GasMeter.ts";
 import { measureModelRegistry, measureNodeRegistry, measureSeats } from "./gas/registryGas.ts";
@@ -41,6 +42,7 @@ function transactionFunctions(): string[] {
     ModelRegistry: factories.models.ModelRegistry__factory,
     InferenceEscrow: factories.escrow.InferenceEscrow__factory,
     ProofSettlement: factories.settlement.ProofSettlement__factory,
+    NitroAttestationVerifier: factories.attestation.NitroAttestationVerifier__factory,
   };
   return Object.entries(ours).flatMap(([name, factory]) =>
     factory
@@ -64,6 +66,7 @@ async function measureAll(): Promise<{ snapshot: Snapshot; table: AnchorRow[] }>
   await tick(fresh);
   await measureStaking(fresh, gas);
   await measureRsaPss(gas);
+  await measureAttestation(gas);
   const table = TABLE.map((row) =>
     row.anchor?.source === "measured" ? { ...row, anchor: { ...row.anchor, gas: anchor } } : row,
   );

@@ -53,16 +53,16 @@ export async function measureAttestation(gas: GasMeter): Promise<void> {
 
   const { verifier, revoker, connection } = await deployAttestation();
   const document = sameDocument();
-  const cold = await gas.measure("NitroAttestationVerifier.verify (nothing remembered)", verifier.verify(document, GAS));
+  const cold = await gas.measure(
+    "NitroAttestationVerifier.verify (nothing remembered)",
+    verifier.verify(document, GAS),
+  );
   gas.row("attest.cold", cold);
   gas.row("attest.cached", await gas.measure("NitroAttestationVerifier.verify", verifier.verify(document, GAS)));
 
   await gas.measure("NitroAttestationVerifier.setRevoker", verifier.setRevoker(revoker));
   const { id } = await verifier.certificateOf(certificateName(LEAF));
-  await gas.measure(
-    "NitroAttestationVerifier.revokeCertificate",
-    verifier.connect(revoker).revokeCertificate(id),
-  );
+  await gas.measure("NitroAttestationVerifier.revokeCertificate", verifier.connect(revoker).revokeCertificate(id));
   await gas.measure("NitroAttestationVerifier.transferOwnership", verifier.transferOwnership(revoker));
   await gas.measure("NitroAttestationVerifier.acceptOwnership", verifier.connect(revoker).acceptOwnership());
   await gas.measure("NitroAttestationVerifier.renounceOwnership", verifier.connect(revoker).renounceOwnership());

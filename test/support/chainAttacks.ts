@@ -23,15 +23,15 @@ export interface ChainAttacks {
   genuine: TestChain;
   state: () => AttestationStage;
   /** Declares that a document is refused. */
-  refusesDocument(name: string, error: string, operands: Operands, document: () => Uint8Array): void;
+  refusesDocument: (name: string, error: string, operands: Operands, document: () => Uint8Array) => void;
   /** Declares that a chain is refused: everything above its first fault is genuine, what is below is issued anew. */
-  refuses(
+  refuses: (
     name: string,
     faults: ChainFaults,
     error: string,
     operands?: Operands | ((chain: TestChain) => Operands),
-  ): void;
-  accepts(name: string, chain: TestChain): void;
+  ) => void;
+  accepts: (name: string, chain: TestChain) => void;
 }
 
 /** A verifier that remembers a genuine chain, and ways to attack it; to be called in a `describe`. */

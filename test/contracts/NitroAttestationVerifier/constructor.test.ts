@@ -82,7 +82,7 @@ describe("NitroAttestationVerifier constructor", () => {
       await connection.ethers.provider.getCode(verifier),
     );
     const [anybody] = await publicChain.ethers.getSigners();
-    const moved = verifier.connect(anybody!);
+    const moved = verifier.connect(anybody);
     for (const call of [
       moved.verify.staticCall(documentOf(chain), GAS),
       moved.stageCertificate.staticCall(chain.cas[1]!.der, TEST_ROOT_DER, GAS),

@@ -85,8 +85,7 @@ describe("OpenGradientClient of enclaves", () => {
     async function askAs(changes: Partial<RegisteredEnclave>, attest: "registry" | "fresh"): Promise<string> {
       const { directory } = client().enclaves!;
       const entry = (await directory.list()).enclaves.find(({ teeId }) => teeId === opened.enclave.teeId)!;
-      const { provider: _provider, registry: _registry, policy: _policy, ...options } = fixture.options();
-      const session = new EnclaveSession({ ...entry, ...changes }, { ...options, directory, attest });
+      const session = new EnclaveSession({ ...entry, ...changes }, { ...fixture.options(), directory, attest });
       clients.push(session);
       const request = new Request(`${opened.endpoint.url}/v1/chat/completions`, {
         method: "POST",

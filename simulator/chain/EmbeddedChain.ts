@@ -1,3 +1,4 @@
+import { JsonRpcProvider } from "ethers";
 import type { Logger } from "pino";
 
 import { devAccounts } from "./devAccounts.ts";
@@ -49,6 +50,7 @@ export class EmbeddedChain {
     const address = await server.listen();
     this.#server = server;
     this.#url = `http://127.0.0.1:${address.port}`;
+    await catchUp(this.#url);
     logger.info({ url: this.#url }, "embedded chain is up");
   }
 
@@ -57,5 +59,17 @@ export class EmbeddedChain {
     this.#server = undefined;
     this.#url = undefined;
     await server?.close();
+  }
+}
+
+/** EDR's clock starts when the chain is made and first runs when it is ready, seconds later: documents made now would be of its future. */
+async function catchUp(url: string): Promise<void> {
+  const provider = new JsonRpcProvider(url, undefined, { cacheTimeout: -1 });
+  try {
+    const { timestamp } = (await provider.send("eth_getBlockByNumber", ["pending", false])) as { timestamp: string };
+    const lag = Math.floor(Date.now() / 1000) - Number(timestamp);
+    if (lag > 0) await provider.send("evm_increaseTime", [lag]);
+  } finally {
+    provider.destroy();
   }
 }

@@ -155,7 +155,7 @@ describe("EnclaveFetch", () => {
         "tee_signature_invalid",
         () => afterwards((answer) => ({ ...answer, tee_signature: flip(answer.tee_signature!) })),
       ],
-      ["emptyTeeSignature", "missing_tee_fields", () => afterwards((answer) => ({ ...answer, tee_signature: "" }))],
+      ["emptyTeeSignature", "tee_signature_invalid", () => afterwards((answer) => ({ ...answer, tee_signature: "" }))],
       [
         "teeSignatureOverAnotherOutput",
         "tee_signature_invalid",

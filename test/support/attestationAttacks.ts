@@ -4,7 +4,15 @@ import type { AttestationErrorCode } from "../../simulator/enclave/AttestationEr
 import { attestationEntries, attestationPayload } from "../../simulator/enclave/attestationDocument.ts";
 import * as cbor from "../../simulator/enclave/cbor.ts";
 import { coseSign1, ecdsaSha384, ES384_HEADER, sigStructure } from "../../simulator/enclave/coseSign1.ts";
-import { bytesOf, forgeChain, forgeDocument, forgeFields, withoutKey, withValue } from "./attestationForgery.ts";
+import {
+  bytesOf,
+  type ForgedChain,
+  forgeChain,
+  forgeDocument,
+  forgeFields,
+  withoutKey,
+  withValue,
+} from "./attestationForgery.ts";
 import { certificateAttacks } from "./certificateAttacks.ts";
 
 /** A document with one fault, to be shown to every verifier there is. */
@@ -15,17 +23,17 @@ export interface AttestationAttack {
   refusedFor: AttestationErrorCode | undefined;
 }
 
-/** Documents under the test root, to be judged at `now`, unix seconds. */
+/** Documents under the test root, to be judged at `now`, unix seconds. The first is genuine, and most have its certificates. */
 export function attestationAttacks(now: number): AttestationAttack[] {
-  return [...signatureAttacks(now), ...payloadAttacks(now), ...certificateAttacks(now)];
+  const chain = forgeChain(now);
+  return [...signatureAttacks(now, chain), ...payloadAttacks(now, chain), ...certificateAttacks(now)];
 }
 
 const P384_ORDER = BigInt(
   "0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
 );
 
-function signatureAttacks(now: number): AttestationAttack[] {
-  const chain = forgeChain(now);
+function signatureAttacks(now: number, chain: ForgedChain): AttestationAttack[] {
   const fields = forgeFields(now, chain);
   const key = chain.leaf.keys.privateKey;
   const payload = attestationPayload(fields);
@@ -111,8 +119,7 @@ function signatureAttacks(now: number): AttestationAttack[] {
 }
 
 /** Signed by the genuine leaf: what a hostile or a broken module could emit, or two parsers could read differently. */
-function payloadAttacks(now: number): AttestationAttack[] {
-  const chain = forgeChain(now);
+function payloadAttacks(now: number, chain: ForgedChain): AttestationAttack[] {
   const fields = forgeFields(now, chain);
   const key = chain.leaf.keys.privateKey;
   const entries = attestationEntries(fields);

@@ -30,9 +30,6 @@ const solidity = {
     "test/solidity/ContractPayer.t.sol": compiler(200),
     "test/solidity/InferenceEscrow.fuzz.t.sol": compiler(200),
     "test/solidity/Reentrancy.t.sol": compiler(200),
-    // 10,000 runs cost a tenth more gas, 1,000,000 more than 24,576 bytes; the harness tests the same
-    "contracts/attestation/P384Verifier.sol": compiler(100_000),
-    "test/solidity/support/P384FieldHarness.sol": compiler(100_000),
     // its eight working variables stay on the stack only without the IR
     "contracts/attestation/Sha384.sol": compiler(1_000_000, false),
   },

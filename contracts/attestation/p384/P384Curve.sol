@@ -103,30 +103,28 @@ library P384Curve {
     /// One inversion then gives 1/Z of 15Q, and a multiplication by its ratio that of 13Q, and so on.
     function makeKeyTable() internal view {
         unchecked {
-            // with Z = 2y, Q is (x Z², y Z³), and `double` for Z = 1 gives 2Q: S = x Z², M = 3(x - 1)(x + 1), 8y⁴ = y Z³
-            F.twice(BIG_Z, KEY_Y);
+            // 2Q is (X, Y) over Z, with W = 2Y; over 2Z it is (4X, 8Y), where 8Y = 4W needs no halving
+            F.copy(ADDEND_X, KEY_X);
+            F.twice(ADDEND_Y2, KEY_Y);
+            setToAddend();
+            double();
+            F.twice(TWICE_KEY_X, ACC_X);
+            F.twice(TWICE_KEY_X, TWICE_KEY_X);
+            F.twice(TWICE_KEY_Y, ACC_Y2);
+            F.twice(TWICE_KEY_Y, TWICE_KEY_Y);
+            F.twice(BIG_Z, ACC_Z);
             scale(KEY_TABLE, KEY_X, BIG_Z);
-            F.store(T0, 0, 1);
-            F.sub(T1, KEY_X, T0);
-            F.tripleSum(T2, KEY_X, T0);
-            F.mul(T1, T1, T2);
-            F.sqrSubTwice(TWICE_KEY_X, T1, KEY_TABLE);
-            F.sub(T2, KEY_TABLE, TWICE_KEY_X);
-            F.mulSub(TWICE_KEY_Y, T1, T2, KEY_TABLE + 64);
 
             uint256 ratio = RATIOS;
             for (uint256 entry = KEY_TABLE; entry < KEY_TABLE_LAST; entry += 128) {
-                // (x1, y1) = 2Q and (x2, y2) = the entry: d = x1 - x2, A = x1 d², B = x2 d², x3 = (y1 - y2)² - A - B,
-                // y3 = (y1 - y2)(A - x3) - y1 (A - B); over Z d, 2Q is (A, y1 (A - B))
+                // (x1, y1) = 2Q and (x2, y2) = the entry: d = x1 - x2, A = x1 d², B = x2 d² = A - d³, x3 = (y1 - y2)² - A - B,
+                // y3 = (y1 - y2)(A - x3) - y1 d³, over Z d; 2Q is (A, y1 d³) there
                 ratio += 64;
                 F.sub(ratio, TWICE_KEY_X, entry);
-                F.mul(BIG_Z, BIG_Z, ratio);
-                F.sqr(T0, ratio);
-                F.mul(T1, entry, T0);
-                F.mul(TWICE_KEY_X, TWICE_KEY_X, T0);
                 F.sub(T2, TWICE_KEY_Y, entry + 64);
-                F.sub(T3, TWICE_KEY_X, T1);
-                F.mul(TWICE_KEY_Y, TWICE_KEY_Y, T3);
+                F.mul(BIG_Z, BIG_Z, ratio);
+                scale(TWICE_KEY_X, TWICE_KEY_X, ratio);
+                F.sub(T1, TWICE_KEY_X, T0);
                 F.sqr(T0, T2);
                 F.sub(T0, T0, T1);
                 F.sub(entry + 128, T0, TWICE_KEY_X);
@@ -141,8 +139,8 @@ library P384Curve {
                 F.mul(BIG_Z, BIG_Z, ratio);
                 ratio -= 64;
             }
-            F.copy(KEY_TABLE, KEY_X);
-            F.twice(KEY_TABLE + 64, KEY_Y);
+            F.copy(KEY_TABLE, ADDEND_X);
+            F.copy(KEY_TABLE + 64, ADDEND_Y2);
         }
     }
 
@@ -203,7 +201,7 @@ library P384Curve {
         F.store(ACC_Z, 0, 1);
     }
 
-    /// @dev out = (x z², y z³) for a point (x, y)
+    /// @dev out = (x z², y z³) for a point (x, y); leaves z³ in T0
     function scale(uint256 out, uint256 point, uint256 z) private pure {
         unchecked {
             F.sqr(T0, z);

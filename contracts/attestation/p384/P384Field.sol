@@ -154,8 +154,13 @@ library P384Field {
             high := add(add(high, ah), lt(low, al))
             high := or(shl(1, high), shr(255, low))
             low := shl(1, low)
+            // as `fold` does, whose call would cost more than it computes
+            ah := mul(shr(128, high), C)
+            low := add(low, ah)
+            high := add(and(high, MASK_128), lt(low, ah))
         }
-        fold(out, high, low);
+        if (high > P_HIGH - 1) (high, low) = subtractP(high, low);
+        store(out, high, low);
     }
 
     /// @dev a = 0

@@ -27,8 +27,8 @@ import {
 } from "../../support/p384.ts";
 
 /** Gas of a whole transaction, for the seeded cases below. */
-const GAS_LIMIT_MEAN = 2_340_000n;
-const GAS_LIMIT_WORST = 2_440_000n;
+const GAS_LIMIT_MEAN = 2_280_000n;
+const GAS_LIMIT_WORST = 2_330_000n;
 
 async function deployVerifier() {
   const connection = await network.create();

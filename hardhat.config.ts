@@ -18,7 +18,7 @@ const compiler = (runs: number, viaIR = true) => ({
   },
 });
 
-/** Cheap calls everywhere; three contracts have to mind the 24,576 bytes a contract may have. */
+/** Cheap calls everywhere; two contracts have to mind the 24,576 bytes a contract may have. */
 const solidity = {
   compilers: [compiler(1_000_000)],
   overrides: {

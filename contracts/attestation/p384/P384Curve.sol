@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+// used in assembly, where solhint does not look
+// solhint-disable-next-line no-unused-import
 import {P384Field as F, P_HIGH, P_LOW} from "./P384Field.sol";
 import {
     ACC_X,

@@ -18,7 +18,7 @@ uint256 constant MASK_128 = 0xffffffffffffffffffffffffffffffff;
 /// @dev Every number read is below p, and so is every number written. Each function has read all its arguments before it writes, so `out` may be
 /// any of them. Constant addresses are folded into the code.
 ///
-/// The four products below end alike; they repeat their lines because a shared function would cost 3 % of a verification. What they compute, with
+/// The four products below end alike; they repeat their lines because a call of a shared function costs a tenth of a product. What they compute, with
 /// M = 2^256 - 1, for T = a b + y where y < 4 p:
 ///
 /// 1. *Digits of T = w2 2^512 + w1 2^256 + w0.* w0 and w1 are T's lower digits, taken modulo 2^256: al bl = hi 2^256 + lo has

@@ -2,7 +2,8 @@
 pragma solidity 0.8.37;
 
 import {P384Field, P_HIGH, P_LOW} from "./P384Field.sol";
-// solhint-disable-next-line no-unused-import: both are used, in assembly
+// used in assembly, where solhint does not look
+// solhint-disable-next-line no-unused-import
 import {DIGITS, MODEXP} from "./P384Memory.sol";
 
 // The order of the group, a prime.

@@ -41,11 +41,8 @@ export class EnclaveFixture {
   readonly #authorities = new CertificateChain(testRoot());
   readonly #closers: (() => Promise<void>)[] = [];
 
-  readonly #chainAheadMs: number;
-
-  private constructor(world: GatewayFixture, nodes: NodeRegistry, registry: Hex, chainAheadMs: number) {
+  private constructor(world: GatewayFixture, nodes: NodeRegistry, registry: Hex) {
     this.world = world;
-    this.#chainAheadMs = chainAheadMs;
     this.nodes = nodes;
     this.registry = registry;
   }
@@ -53,11 +50,7 @@ export class EnclaveFixture {
   static async start(): Promise<EnclaveFixture> {
     const world = await GatewayFixture.start();
     const nodes = await deployEnclaveRegistry(world.chain.account(0), world.chain.asset);
-    // a chain that was started on a busy machine is seconds behind, and takes no document of its future
-    await world.chain.provider.send("evm_mine", []);
-    const block = await world.chain.provider.getBlock("latest");
-    const aheadMs = block!.timestamp * 1_000 - Date.now();
-    return new EnclaveFixture(world, nodes, (await nodes.getAddress()).toLowerCase() as Hex, aheadMs);
+    return new EnclaveFixture(world, nodes, (await nodes.getAddress()).toLowerCase() as Hex);
   }
 
   async stop(): Promise<void> {
@@ -70,8 +63,7 @@ export class EnclaveFixture {
   }
 
   startEnclave(application = "llm-proxy"): Promise<Enclave> {
-    const clock = (): number => Date.now() + this.#chainAheadMs;
-    return startEnclave({ authorities: this.#authorities, application, clock });
+    return startEnclave({ authorities: this.#authorities, application });
   }
 
   /** An enclave whose node and gateway are real, with an endpoint that lies on demand; registered. */

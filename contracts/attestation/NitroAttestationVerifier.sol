@@ -125,7 +125,10 @@ contract NitroAttestationVerifier is INitroAttestationVerifier, Ownable2Step {
             if (record.notAfter < block.timestamp || record.notBefore > block.timestamp || isRevoked[record.id]) {
                 return false;
             }
-            if (record.isCa && record.pathLength < casBelow++) return false;
+            if (record.isCa) {
+                if (record.pathLength < casBelow) return false;
+                ++casBelow;
+            }
             if (certificate == _rootCertificate) return true;
             certificate = record.parent;
         }

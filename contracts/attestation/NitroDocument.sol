@@ -6,10 +6,10 @@ import {Slice} from "./Slice.sol";
 
 /// @dev What an attestation document claims. Slices point into the document.
 struct NitroDocument {
-    /// unix milliseconds
-    uint64 timestampMs;
     /// keccak256(PCR0 ‖ PCR1 ‖ PCR2)
     bytes32 pcrHash;
+    /// unix milliseconds
+    uint64 timestampMs;
     /// PCR0, PCR1 and PCR2 are all zero: the enclave's console is open to its host
     bool debugMode;
     /// DER of the leaf, and of the CAs above it, root first

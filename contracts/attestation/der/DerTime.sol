@@ -66,7 +66,7 @@ library DerTime {
     /// Years are counted from March, so that the leap day is a year's last; `year` is at least 1970.
     function _daysSinceEpoch(uint256 year, uint256 month, uint256 day) private pure returns (uint256) {
         if (month < 3) {
-            year -= 1;
+            --year;
             month += 12;
         }
         uint256 leapDays = year / 4 - year / 100 + year / 400;

@@ -15,7 +15,7 @@ import { CertificateChain } from "../enclave/CertificateChain.ts";
 import { Enclave } from "../enclave/Enclave.ts";
 import { TeeType } from "../enclave/EnclaveRegistrar.ts";
 import { enclaveRoutes } from "../enclave/enclaveRoutes.ts";
-import { measureCode } from "../enclave/measure.ts";
+import { measureCode, pcrHashOf } from "../enclave/measure.ts";
 import { testRoot } from "../enclave/testRoot.ts";
 import { Facilitator } from "../facilitator/Facilitator.ts";
 import { FacilitatorServer } from "../facilitator/FacilitatorServer.ts";
@@ -87,6 +87,8 @@ export class SimulatedNetwork {
   /** Sell the same models as the first two, from enclaves. */
   readonly enclaveOperators: SimulatedOperator[] = [];
   readonly enclaves: SimulatedEnclave[] = [];
+  /** keccak256(PCR0 ‖ PCR1 ‖ PCR2) of what runs in them. */
+  readonly images: Hex[] = [];
   facilitator!: Facilitator;
   /** The same over x402's HTTP API, for others; the gateway has it in process. */
   facilitatorServer!: FacilitatorServer;
@@ -231,6 +233,7 @@ export class SimulatedNetwork {
       await this.participant("treasury").send(
         this.contracts.nodes.approvePCR.populateTransaction(measurements, `simulator, ${kind}`, TeeType.LlmProxy),
       );
+      this.images.push(pcrHashOf(measurements));
       const name = `enclave ${kind} operator`;
       const booted = await Enclave.start({ authorities, measurements });
       const enclave = new SimulatedEnclave({

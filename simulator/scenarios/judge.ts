@@ -1,4 +1,4 @@
-import type { Hex } from "../receipts/types.ts";
+import { Mode, type Hex } from "../receipts/types.ts";
 import type { EscrowOutcome } from "./escrowFlow.ts";
 import { percentiles } from "./percentiles.ts";
 import type { Invariant, SimulationReport } from "./report.ts";
@@ -36,6 +36,10 @@ export async function judge({ network, traffic, escrow, batches }: Evidence): Pr
   const punished = batches.filter((batch) => batch.punished);
   const slashedOperators = await operatorsSlashed(network);
 
+  const toEnclaves = outcomes.filter(({ item }) => item.route !== "gateway");
+  const attested = new Set(network.enclaves.map(({ enclave }) => enclave.signer.address));
+  const byEnclaves = receipts.filter(({ signed, signer }) => signed.receipt.mode === Mode.Tee && attested.has(signer));
+
   const honestGas = standing.filter(({ header }) => header.operator !== liar);
   const gasReceipts = honestGas.reduce((sum, { header }) => sum + header.count, 0);
   const gas = honestGas.reduce((sum, { gasUsed }) => sum + gasUsed, 0n);
@@ -54,6 +58,11 @@ export async function judge({ network, traffic, escrow, batches }: Evidence): Pr
       name: "every honest operator's receipt is final",
       ok: honest.every((requestId) => final.has(requestId)),
       detail: `${honest.filter((requestId) => !final.has(requestId)).length} are not`,
+    },
+    {
+      name: "every request to an enclave was answered by one that the chain has attested",
+      ok: byEnclaves.length === toEnclaves.length,
+      detail: `${byEnclaves.length} of ${toEnclaves.length}`,
     },
     {
       name: "no request is final twice",
@@ -80,6 +89,14 @@ export async function judge({ network, traffic, escrow, batches }: Evidence): Pr
   return {
     requests: outcomes.length,
     answered: outcomes.length - failed.length,
+    enclaves: {
+      attested: network.enclaves.length,
+      attestationGas: Math.max(...network.enclaves.map(({ attested: { gasUsed } }) => Number(gasUsed))),
+      requests: toEnclaves.length,
+      sealed: toEnclaves.filter(({ item, error }) => item.route === "sealed" && !error).length,
+      answered: byEnclaves.length,
+      final: byEnclaves.filter(({ requestId }) => final.has(requestId)).length,
+    },
     paid: payments.count,
     receipts: receipts.length,
     settled: receipts.filter(({ requestId }) => settled.has(requestId)).length,

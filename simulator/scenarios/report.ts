@@ -24,6 +24,19 @@ export interface SimulationSummary {
   requests: number;
   /** Requests whose answer the client verified. */
   answered: number;
+  /** What of that went to enclaves, and what of that was sealed. */
+  enclaves: {
+    /** Registered by an attestation that the chain checked. */
+    attested: number;
+    /** Of the dearest registration. */
+    attestationGas: number;
+    requests: number;
+    sealed: number;
+    /** Answers that both keys of an enclave signed, and the client verified. */
+    answered: number;
+    /** Receipts of mode TEE in a batch that reached its quorum. */
+    final: number;
+  };
   /** Answers whose payment is on chain. */
   paid: number;
   /** Receipts the clients hold. */
@@ -69,9 +82,12 @@ export function renderReport(report: SimulationReport): string {
   facts.push(
     ["requests sent", report.requests],
     ["answered and verified by the client", report.answered],
+    ["of these by enclaves (sealed)", `${report.enclaves.answered} (${report.enclaves.sealed})`],
     ["paid on chain", report.paid],
     ["receipts held by clients", report.receipts],
     ["receipts settled / final", `${report.settled} / ${report.final} in ${report.batches} batches`],
+    ["of these final by enclaves", report.enclaves.final],
+    ["enclaves attested on chain, gas of one", `${report.enclaves.attested}, ${report.enclaves.attestationGas}`],
     ["batches proven wrong, operators slashed", `${report.challenged}, ${report.slashed}`],
     ["escrow requests refunded", report.refunded],
     ["fast path (request to verified answer)", ms(report.fastPathMs)],

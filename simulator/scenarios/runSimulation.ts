@@ -7,7 +7,7 @@ import { judge, type Evidence } from "./judge.ts";
 import type { SimulationReport } from "./report.ts";
 import { postedBatches, reclaimRejected } from "./settledBatches.ts";
 import { SimulatedNetwork, type NetworkSettings } from "./SimulatedNetwork.ts";
-import { createClient, sendTraffic, type Traffic } from "./traffic.ts";
+import { createClients, sendTraffic, type Traffic } from "./traffic.ts";
 import { makeWorkload } from "./workload.ts";
 
 export interface SimulationSettings extends NetworkSettings {
@@ -61,7 +61,7 @@ export async function runSimulation(settings: SimulationSettings): Promise<Simul
         title: `Send ${settings.requests} paid requests`,
         task: async (_, task) => {
           const work = makeWorkload(settings.requests, settings.seed);
-          traffic = await sendTraffic(createClient(network), work, settings.concurrency, (done) => {
+          traffic = await sendTraffic(createClients(network), work, settings.concurrency, (done) => {
             // where there is no terminal, every update is a line
             if (process.stdout.isTTY || done % Math.ceil(settings.requests / 10) === 0) {
               task.output = `${done} of ${settings.requests}`;

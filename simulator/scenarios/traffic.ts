@@ -6,7 +6,7 @@ import type { VerifiedReceipt } from "../client/ReceiptBook.ts";
 import { OnChainSignerDirectory } from "../client/SignerDirectory.ts";
 import { pooled } from "./pooled.ts";
 import type { SimulatedNetwork } from "./SimulatedNetwork.ts";
-import type { WorkItem } from "./workload.ts";
+import type { Route, WorkItem } from "./workload.ts";
 
 /** What one request came to. */
 export interface Outcome {
@@ -43,25 +43,63 @@ export function createClient(network: SimulatedNetwork, send: typeof fetch = fet
   });
 }
 
-/** Sends the work: text through the stock `openai` client, tensors to the gateway's own endpoint; each paid, each answer checked. */
+/**
+ * A client of the simulation's that trusts enclaves of the registry alone, whatever gateway is in front of them.
+ * @param sealed whether they alone see what is asked and answered.
+ */
+export function createEnclaveClient(network: SimulatedNetwork, sealed: boolean): OpenGradientClient {
+  const { chain, contracts, images } = network;
+  return new OpenGradientClient({
+    wallet: network.participant("client").privateKey,
+    domain: contracts.domain,
+    asset: contracts.addresses.opg,
+    maxPaymentWei: MAX_PAYMENT_WEI,
+    provider: chain.provider,
+    registry: contracts.addresses.nodes,
+    // the simulator's enclaves prove the protocol, not hardware
+    policy: { pcrHashes: images, allowTestRoot: true },
+    sealed,
+    settlement: { chain, blobs: network.blobs(), fromBlock: contracts.startBlock },
+  });
+}
+
+/** A client for each route. */
+export type Clients = Readonly<Record<Route, OpenGradientClient>>;
+
+export function createClients(network: SimulatedNetwork): Clients {
+  return {
+    gateway: createClient(network),
+    enclave: createEnclaveClient(network, false),
+    sealed: createEnclaveClient(network, true),
+  };
+}
+
+/** Sends the work: text through the stock `openai` client, tensors to the gateways' own endpoint; each paid, each answer checked. */
 export async function sendTraffic(
-  client: OpenGradientClient,
+  clients: Clients,
   work: readonly WorkItem[],
   concurrency: number,
   onProgress: (done: number) => void,
 ): Promise<Traffic> {
-  const openai = new OpenAI({ baseURL: client.baseUrl, apiKey: "none", maxRetries: 0, fetch: client.fetch });
+  const all = Object.entries(clients) as [Route, OpenGradientClient][];
+  const senders = new Map(
+    all.map(([route, client]) => {
+      const openai = new OpenAI({ baseURL: client.baseUrl, apiKey: "none", maxRetries: 0, fetch: client.fetch });
+      return [route, (item: WorkItem) => send(client, openai, item)];
+    }),
+  );
   let done = 0;
   const outcomes = await pooled(work, concurrency, async (item): Promise<Outcome> => {
     const startMs = performance.now();
-    const failure = await send(client, openai, item).then(
+    const failure = await senders.get(item.route)!(item).then(
       () => undefined,
       (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
     );
     onProgress(++done);
     return { item, elapsedMs: performance.now() - startMs, ...(failure && { error: failure }) };
   });
-  return { outcomes, receipts: client.receipts };
+  await Promise.all(all.map(([, client]) => client.close()));
+  return { outcomes, receipts: all.flatMap(([, client]) => client.receipts) };
 }
 
 async function send(client: OpenGradientClient, openai: OpenAI, item: WorkItem): Promise<void> {

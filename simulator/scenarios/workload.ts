@@ -3,10 +3,14 @@ import { LOCAL_TEXT_MODEL_ID } from "../models/LocalTextModel.ts";
 import { LIQUIDATION_RISK_ID } from "../models/liquidationRisk.ts";
 import { LIAR_MODEL_ID } from "./SimulatedNetwork.ts";
 
+/** Whom a request is sent to: the public gateway, an enclave, or an enclave with the request sealed. */
+export type Route = "gateway" | "enclave" | "sealed";
+
 /** One request of the simulation's clients. */
-export type WorkItem =
+export type WorkItem = { route: Route } & (
   | { kind: "chat" | "stream" | "completion"; model: string; prompt: string }
-  | { kind: "inference"; model: string; positions: number[][] };
+  | { kind: "inference"; model: string; positions: number[][] }
+);
 
 const SUBJECTS = [
   "a signed receipt",
@@ -21,20 +25,30 @@ const QUESTIONS = ["What is", "Why does the network need", "Who pays for", "How 
 /** Requests it takes for the liar to lie in both of its ways. */
 export const LIAR_REQUESTS = 3;
 
-/** Of ten requests four are chat, two streamed chat, one a completion, three tensors; the first tensors go to the liar. */
+/** Routes of ten requests: four go to enclaves, two of them sealed. */
+const ROUTES: readonly Route[] = [
+  ...(["gateway", "enclave", "gateway", "sealed"] as const),
+  ...(["enclave", "sealed"] as const),
+  "gateway",
+  ...(["gateway", "gateway", "enclave"] as const),
+];
+
+/** Of ten requests four are chat, two streamed chat, one a completion, three tensors; the first tensors go to the liar, who has no enclave. */
 export function makeWorkload(count: number, seed: number): WorkItem[] {
   const random = new SeededRandom(seed);
   const pick = <T>(values: readonly T[]): T => values[Math.floor(random.uniform() * values.length)]!;
   let inferences = 0;
   return Array.from({ length: count }, (_, index): WorkItem => {
     const share = index % 10;
+    const route = ROUTES[share]!;
     const prompt = `${pick(QUESTIONS)} ${pick(SUBJECTS)}?`;
-    if (share < 4) return { kind: "chat", model: LOCAL_TEXT_MODEL_ID, prompt };
-    if (share < 6) return { kind: "stream", model: LOCAL_TEXT_MODEL_ID, prompt };
-    if (share < 7) return { kind: "completion", model: LOCAL_TEXT_MODEL_ID, prompt };
+    if (share < 4) return { kind: "chat", route, model: LOCAL_TEXT_MODEL_ID, prompt };
+    if (share < 6) return { kind: "stream", route, model: LOCAL_TEXT_MODEL_ID, prompt };
+    if (share < 7) return { kind: "completion", route, model: LOCAL_TEXT_MODEL_ID, prompt };
     inferences += 1;
-    const model = inferences <= LIAR_REQUESTS ? LIAR_MODEL_ID : LIQUIDATION_RISK_ID;
-    return { kind: "inference", model, positions: [position(random)] };
+    const positions = [position(random)];
+    if (inferences <= LIAR_REQUESTS) return { kind: "inference", route: "gateway", model: LIAR_MODEL_ID, positions };
+    return { kind: "inference", route, model: LIQUIDATION_RISK_ID, positions };
   });
 }
 

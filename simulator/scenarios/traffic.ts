@@ -66,9 +66,10 @@ export function createEnclaveClient(network: SimulatedNetwork, sealed: boolean):
 /** A client for each route. */
 export type Clients = Readonly<Record<Route, OpenGradientClient>>;
 
-export function createClients(network: SimulatedNetwork): Clients {
+/** @param send what the public gateway's client uses instead of the global fetch. */
+export function createClients(network: SimulatedNetwork, send?: typeof fetch): Clients {
   return {
-    gateway: createClient(network),
+    gateway: createClient(network, send),
     enclave: createEnclaveClient(network, false),
     sealed: createEnclaveClient(network, true),
   };

@@ -8,7 +8,7 @@ import { judge } from "../../../simulator/scenarios/judge.ts";
 import { paymentsSettled, receiptsSettled } from "../../../simulator/scenarios/runSimulation.ts";
 import { postedBatches, reclaimRejected } from "../../../simulator/scenarios/settledBatches.ts";
 import { SimulatedNetwork } from "../../../simulator/scenarios/SimulatedNetwork.ts";
-import { createClient, sendTraffic } from "../../../simulator/scenarios/traffic.ts";
+import { createClients, sendTraffic } from "../../../simulator/scenarios/traffic.ts";
 import { makeWorkload } from "../../../simulator/scenarios/workload.ts";
 
 interface Actor {
@@ -50,7 +50,9 @@ describe("restarts", () => {
     await network.publishModels();
     await network.startVerifiers();
     await network.startOperators();
+    await network.startFacilitator();
     await network.startGateway();
+    await network.startEnclaves();
   });
 
   after(() => network.stop());
@@ -58,20 +60,23 @@ describe("restarts", () => {
   it("loses no receipt and charges nobody twice when every actor restarts under load", async function () {
     this.timeout(180_000);
     const { textOperator, riskOperator, liar, verifiers } = network;
+    const [enclaveOperator] = network.enclaveOperators;
     const restarts = [
       restart(textOperator.node),
       () => network.restartGateway(),
       restart(textOperator.settler),
       restart(riskOperator.node),
       restart(verifiers[0]!.node),
+      restart(enclaveOperator!.node),
       restart(riskOperator.settler),
       () => network.restartGateway(),
       restart(liar.settler),
+      restart(enclaveOperator!.settler),
       restart(verifiers[1]!.node),
     ];
     const every = Math.floor(REQUESTS / (restarts.length + 1));
     let running = Promise.resolve();
-    const traffic = await sendTraffic(createClient(network, whenUp), makeWorkload(REQUESTS, 11), 4, (done) => {
+    const traffic = await sendTraffic(createClients(network, whenUp), makeWorkload(REQUESTS, 11), 4, (done) => {
       const next = done % every === 0 ? restarts.shift() : undefined;
       if (next) running = running.then(next);
     });

@@ -8,6 +8,7 @@ import { deployProtocol } from "../test/support/protocol.ts";
 import { OPG__factory, factories } from "../typechain-types/index.ts";
 import { tick } from "./gas/clock.ts";
 import { measureAttestation } from "./gas/attestationGas.ts";
+import { measureEnclaves } from "./gas/enclaveGas.ts";
 import { measureEscrow } from "./gas/escrowGas.ts";
 import { GasMeter } from "./gas/GasMeter.ts";
 import { measureModelRegistry, measureNodeRegistry, measureSeats } from "./gas/registryGas.ts";
@@ -67,6 +68,7 @@ async function measureAll(): Promise<{ snapshot: Snapshot; table: AnchorRow[] }>
   await measureStaking(fresh, gas);
   await measureRsaPss(gas);
   await measureAttestation(gas);
+  await measureEnclaves(gas);
   const table = TABLE.map((row) =>
     row.anchor?.source === "measured" ? { ...row, anchor: { ...row.anchor, gas: anchor } } : row,
   );

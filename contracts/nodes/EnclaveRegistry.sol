@@ -6,6 +6,7 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 import {Attestation, Certificate, INitroAttestationVerifier} from "../attestation/INitroAttestationVerifier.sol";
+import {RsaPublicKey} from "../attestation/RsaPublicKey.sol";
 import {CompactSignature, Receipt, ReceiptLib} from "../receipts/ReceiptLib.sol";
 import {CodeData} from "./CodeData.sol";
 import {EnclavePolicy} from "./EnclavePolicy.sol";
@@ -26,8 +27,6 @@ abstract contract EnclaveRegistry is INodeRegistry, EnclavePolicy, EIP712 {
     /// From its making to its block: certificates may have to be staged in between.
     uint256 private constant MAX_DOCUMENT_AGE = 10 minutes;
     uint256 private constant MAX_ENCLAVES = 4;
-    uint256 private constant MIN_SIGNING_KEY = 294;
-    uint256 private constant MAX_SIGNING_KEY = 550;
     uint256 private constant MAX_CERTIFICATE = 2_048;
     /// secp256k1 key 65 | X25519 key 32
     uint256 private constant PUBLIC_KEY_LENGTH = 97;
@@ -69,10 +68,7 @@ abstract contract EnclaveRegistry is INodeRegistry, EnclavePolicy, EIP712 {
     ) external onlyOperator(nodeId) returns (bytes32 teeId) {
         require(_nodes[nodeId].enabled, NodeIsDisabled(nodeId));
         require(_enclavesOfNode[nodeId].length < MAX_ENCLAVES, TooManyEnclaves(MAX_ENCLAVES));
-        require(
-            signingKey.length >= MIN_SIGNING_KEY && signingKey.length <= MAX_SIGNING_KEY,
-            InvalidSigningKey(signingKey.length)
-        );
+        require(RsaPublicKey.modulusOf(signingKey).length != 0, InvalidSigningKey(signingKey.length));
         require(
             tlsCertificate.length != 0 && tlsCertificate.length <= MAX_CERTIFICATE,
             InvalidTlsCertificate(tlsCertificate.length, MAX_CERTIFICATE)

@@ -32,6 +32,7 @@ export const TABLE: readonly AnchorRow[] = [
     anchor: dated("base/nitro-validator", 14_140_295),
     target: 4_000_000,
   },
+  { key: "attest.register", work: "register an enclave, nothing remembered", target: 16_400_000 },
   { key: "attest.stage", work: "check the costliest certificate of a chain", target: 3_000_000 },
   { key: "settle.256", work: "per receipt: 256 receipts, 4 votes, fees, final", target: 500 },
   { key: "settle.1024", work: "per receipt: 1,024 receipts, 4 votes, fees, final", target: 125 },
@@ -76,6 +77,11 @@ export const TABLE: readonly AnchorRow[] = [
   },
   { key: "dispute.challengeVoters", work: "same, four approving voters slashed too", target: 150_000 },
   { key: "dispute.challengeDuplicate", work: "one request in two batches of an operator", target: 120_000 },
+  {
+    key: "receipt.tee",
+    work: "TEE receipt older than a heartbeat, its key looked up; within a call",
+    target: 7_000,
+  },
   {
     key: "receipt.rsa2048",
     work: "RSA-PSS of 2,048 bits, within a call",

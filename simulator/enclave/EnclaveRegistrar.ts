@@ -140,7 +140,7 @@ export class EnclaveRegistrar {
     try {
       return await chain.provider.estimateGas(call);
     } catch (error) {
-      const revert = contractRevertOf(error, { to: String(to) });
+      const revert = contractRevertOf(error, { to: call.to as string });
       if (revert === undefined) throw error;
       // what runs out of gas gives no reason; what has one is refused however much gas there is
       if (revert.data !== "0x") throw revert;

@@ -88,7 +88,11 @@ export async function measureEnclaves(gas: GasMeter): Promise<void> {
   const document = async (name: string): Promise<Buffer> => {
     await measure(`requestChallenge (${name})`, () => registry.requestChallenge(nodeId, LLM_PROXY));
     const [issued] = await nodes.queryFilter(nodes.filters.ChallengeIssued(nodeId), "latest");
-    return sameDocument({ ...keys, nonce: Buffer.from(issued!.args.challenge.slice(2), "hex"), timestamp: ISSUED_AT * 1000 });
+    return sameDocument({
+      ...keys,
+      nonce: Buffer.from(issued!.args.challenge.slice(2), "hex"),
+      timestamp: ISSUED_AT * 1000,
+    });
   };
   const first = await document("first");
   // the chain's certificates begin at ISSUED_AT

@@ -5,6 +5,7 @@ import { MaxUint256 } from "ethers";
 import type { Chain } from "../chain/connectChain.ts";
 import type { InferenceNode, InferenceNodeOptions } from "../nodes/InferenceNode.ts";
 import { EscrowStore } from "../nodes/EscrowStore.ts";
+import { sealingKeyOfEnclave } from "../nodes/SealedRequests.ts";
 import { EscrowWorker } from "../nodes/EscrowWorker.ts";
 import { ReceiptStore } from "../nodes/ReceiptStore.ts";
 import { signerFromKey } from "../receipts/secp256k1.ts";
@@ -60,7 +61,7 @@ export class SimulatedOperator {
     const keys =
       "key" in signing
         ? { signer: signerFromKey(signing.key) }
-        : { signer: signing.enclave.enclave.signer, enclave: signing.enclave.enclave };
+        : { enclave: signing.enclave.enclave, sealing: sealingKeyOfEnclave(signing.enclave.enclave) };
     this.node = createNode({
       domain: contracts.domain,
       operator: account.address,

@@ -9,6 +9,16 @@ import type { TypedContractEvent, TypedDeferredTopicFilter, TypedEventLog, Typed
     export type PCRMeasurementsStructOutput = [pcr0: string, pcr1: string, pcr2: string] & {pcr0: string, pcr1: string, pcr2: string }
   
 
+    export type ReceiptStruct = {requestId: BytesLike, modelId: BytesLike, mode: BigNumberish, inputHash: BytesLike, outputHash: BytesLike, payer: AddressLike, fee: BigNumberish, servedAt: BigNumberish}
+
+    export type ReceiptStructOutput = [requestId: string, modelId: string, mode: bigint, inputHash: string, outputHash: string, payer: string, fee: bigint, servedAt: bigint] & {requestId: string, modelId: string, mode: bigint, inputHash: string, outputHash: string, payer: string, fee: bigint, servedAt: bigint }
+  
+
+    export type CompactSignatureStruct = {r: BytesLike, vs: BytesLike}
+
+    export type CompactSignatureStructOutput = [r: string, vs: string] & {r: string, vs: string }
+  
+
     export type EnclaveStruct = {operator: AddressLike, attestedAt: BigNumberish, liveUntil: BigNumberish, heartbeatAt: BigNumberish, data: AddressLike, image: BigNumberish, verifier: BigNumberish, index: BigNumberish, keyLength: BigNumberish, nodeId: BytesLike, leaf: BytesLike}
 
     export type EnclaveStructOutput = [operator: string, attestedAt: bigint, liveUntil: bigint, heartbeatAt: bigint, data: string, image: bigint, verifier: bigint, index: bigint, keyLength: bigint, nodeId: string, leaf: string] & {operator: string, attestedAt: bigint, liveUntil: bigint, heartbeatAt: bigint, data: string, image: bigint, verifier: bigint, index: bigint, keyLength: bigint, nodeId: string, leaf: string }
@@ -39,23 +49,13 @@ import type { TypedContractEvent, TypedDeferredTopicFilter, TypedEventLog, Typed
     export type EnclaveImageStructOutput = [pcrHash: string, teeType: bigint, approvedAt: bigint, revokedAt: bigint, version: string] & {pcrHash: string, teeType: bigint, approvedAt: bigint, revokedAt: bigint, version: string }
   
 
-    export type ReceiptStruct = {requestId: BytesLike, modelId: BytesLike, mode: BigNumberish, inputHash: BytesLike, outputHash: BytesLike, payer: AddressLike, fee: BigNumberish, servedAt: BigNumberish}
-
-    export type ReceiptStructOutput = [requestId: string, modelId: string, mode: bigint, inputHash: string, outputHash: string, payer: string, fee: bigint, servedAt: bigint] & {requestId: string, modelId: string, mode: bigint, inputHash: string, outputHash: string, payer: string, fee: bigint, servedAt: bigint }
-  
-
-    export type CompactSignatureStruct = {r: BytesLike, vs: BytesLike}
-
-    export type CompactSignatureStructOutput = [r: string, vs: string] & {r: string, vs: string }
-  
-
     export type AttestationVerifierStruct = {verifier: AddressLike, removedAt: BigNumberish, testRoot: boolean}
 
     export type AttestationVerifierStructOutput = [verifier: string, removedAt: bigint, testRoot: boolean] & {verifier: string, removedAt: bigint, testRoot: boolean }
   
 
   export interface EnclavePolicyInterface extends Interface {
-    getFunction(nameOrSignature: "acceptOwnership" | "addTEEType" | "addVerifier" | "approvePCR" | "attestationTtl" | "computePCRHash" | "computeTEEId" | "disableTEE" | "enclave" | "enclavesOf" | "getActiveTEEs" | "getApprovedPCRs" | "getEnabledTEEs" | "getTEE" | "getTEEPublicKey" | "getTEETypes" | "getTEEsByOwner" | "getTEEsByType" | "guardian" | "heartbeat" | "heartbeatMaxAge" | "images" | "isLiveAt" | "isPCRApproved" | "isTEEActive" | "isTEEEnabled" | "isValidTEEType" | "operatorOfReceipt" | "owner" | "pendingOwner" | "registerEnclave" | "removeVerifier" | "renewAttestation" | "renounceOwnership" | "requestChallenge" | "revokePCR" | "setAttestationTtl" | "setGuardian" | "setHeartbeatMaxAge" | "transferOwnership" | "verifiers"): FunctionFragment;
+    getFunction(nameOrSignature: "acceptOwnership" | "addTEEType" | "addVerifier" | "approvePCR" | "attestationTtl" | "checkReceiptSignature" | "computePCRHash" | "computeTEEId" | "disableTEE" | "enclave" | "enclavesOf" | "getActiveTEEs" | "getApprovedPCRs" | "getEnabledTEEs" | "getTEE" | "getTEEPublicKey" | "getTEETypes" | "getTEEsByOwner" | "getTEEsByType" | "guardian" | "heartbeat" | "heartbeatMaxAge" | "images" | "isLiveAt" | "isPCRApproved" | "isTEEActive" | "isTEEEnabled" | "isValidTEEType" | "owner" | "pendingOwner" | "registerEnclave" | "removeVerifier" | "renewAttestation" | "renounceOwnership" | "requestChallenge" | "revokePCR" | "setAttestationTtl" | "setGuardian" | "setHeartbeatMaxAge" | "transferOwnership" | "verifiers"): FunctionFragment;
 
     getEvent(nameOrSignatureOrTopic: "AttestationTtlSet" | "ChallengeIssued" | "EnclaveAttested" | "GuardianSet" | "HeartbeatMaxAgeSet" | "HeartbeatReceived" | "OwnershipTransferStarted" | "OwnershipTransferred" | "PCRApproved" | "PCRRevoked" | "TEEDisabled" | "TEERegistered" | "TEETypeAdded" | "VerifierAdded" | "VerifierRemoved"): EventFragment;
 
@@ -64,6 +64,7 @@ encodeFunctionData(functionFragment: 'addTEEType', values: [BigNumberish, string
 encodeFunctionData(functionFragment: 'addVerifier', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'approvePCR', values: [PCRMeasurementsStruct, string, BigNumberish]): string;
 encodeFunctionData(functionFragment: 'attestationTtl', values?: undefined): string;
+encodeFunctionData(functionFragment: 'checkReceiptSignature', values: [BytesLike, ReceiptStruct, CompactSignatureStruct]): string;
 encodeFunctionData(functionFragment: 'computePCRHash', values: [PCRMeasurementsStruct]): string;
 encodeFunctionData(functionFragment: 'computeTEEId', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'disableTEE', values: [BytesLike]): string;
@@ -86,7 +87,6 @@ encodeFunctionData(functionFragment: 'isPCRApproved', values: [BigNumberish, Byt
 encodeFunctionData(functionFragment: 'isTEEActive', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'isTEEEnabled', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'isValidTEEType', values: [BigNumberish]): string;
-encodeFunctionData(functionFragment: 'operatorOfReceipt', values: [BytesLike, ReceiptStruct, CompactSignatureStruct]): string;
 encodeFunctionData(functionFragment: 'owner', values?: undefined): string;
 encodeFunctionData(functionFragment: 'pendingOwner', values?: undefined): string;
 encodeFunctionData(functionFragment: 'registerEnclave', values: [BytesLike, BigNumberish, BigNumberish, BytesLike, BytesLike, BytesLike]): string;
@@ -106,6 +106,7 @@ decodeFunctionResult(functionFragment: 'addTEEType', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'addVerifier', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'approvePCR', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'attestationTtl', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'checkReceiptSignature', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'computePCRHash', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'computeTEEId', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'disableTEE', data: BytesLike): Result;
@@ -128,7 +129,6 @@ decodeFunctionResult(functionFragment: 'isPCRApproved', data: BytesLike): Result
 decodeFunctionResult(functionFragment: 'isTEEActive', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'isTEEEnabled', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'isValidTEEType', data: BytesLike): Result;
-decodeFunctionResult(functionFragment: 'operatorOfReceipt', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'owner', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'pendingOwner', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'registerEnclave', data: BytesLike): Result;
@@ -399,6 +399,14 @@ decodeFunctionResult(functionFragment: 'verifiers', data: BytesLike): Result;
     
 
     
+    checkReceiptSignature: TypedContractMethod<
+      [domainSeparator: BytesLike, receipt: ReceiptStruct, signature: CompactSignatureStruct, ],
+      [string],
+      'view'
+    >
+    
+
+    
     computePCRHash: TypedContractMethod<
       [pcrs: PCRMeasurementsStruct, ],
       [string],
@@ -575,14 +583,6 @@ decodeFunctionResult(functionFragment: 'verifiers', data: BytesLike): Result;
     
 
     
-    operatorOfReceipt: TypedContractMethod<
-      [domainSeparator: BytesLike, receipt: ReceiptStruct, signature: CompactSignatureStruct, ],
-      [string],
-      'view'
-    >
-    
-
-    
     owner: TypedContractMethod<
       [],
       [string],
@@ -714,6 +714,11 @@ getFunction(nameOrSignature: 'attestationTtl'): TypedContractMethod<
       [bigint],
       'view'
     >;
+getFunction(nameOrSignature: 'checkReceiptSignature'): TypedContractMethod<
+      [domainSeparator: BytesLike, receipt: ReceiptStruct, signature: CompactSignatureStruct, ],
+      [string],
+      'view'
+    >;
 getFunction(nameOrSignature: 'computePCRHash'): TypedContractMethod<
       [pcrs: PCRMeasurementsStruct, ],
       [string],
@@ -822,11 +827,6 @@ getFunction(nameOrSignature: 'isTEEEnabled'): TypedContractMethod<
 getFunction(nameOrSignature: 'isValidTEEType'): TypedContractMethod<
       [teeType: BigNumberish, ],
       [boolean],
-      'view'
-    >;
-getFunction(nameOrSignature: 'operatorOfReceipt'): TypedContractMethod<
-      [domainSeparator: BytesLike, receipt: ReceiptStruct, signature: CompactSignatureStruct, ],
-      [string],
       'view'
     >;
 getFunction(nameOrSignature: 'owner'): TypedContractMethod<

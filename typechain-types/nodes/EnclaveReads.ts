@@ -9,6 +9,16 @@ import type { TypedContractEvent, TypedDeferredTopicFilter, TypedEventLog, Typed
     export type PCRMeasurementsStructOutput = [pcr0: string, pcr1: string, pcr2: string] & {pcr0: string, pcr1: string, pcr2: string }
   
 
+    export type ReceiptStruct = {requestId: BytesLike, modelId: BytesLike, mode: BigNumberish, inputHash: BytesLike, outputHash: BytesLike, payer: AddressLike, fee: BigNumberish, servedAt: BigNumberish}
+
+    export type ReceiptStructOutput = [requestId: string, modelId: string, mode: bigint, inputHash: string, outputHash: string, payer: string, fee: bigint, servedAt: bigint] & {requestId: string, modelId: string, mode: bigint, inputHash: string, outputHash: string, payer: string, fee: bigint, servedAt: bigint }
+  
+
+    export type CompactSignatureStruct = {r: BytesLike, vs: BytesLike}
+
+    export type CompactSignatureStructOutput = [r: string, vs: string] & {r: string, vs: string }
+  
+
     export type EnclaveStruct = {operator: AddressLike, attestedAt: BigNumberish, liveUntil: BigNumberish, heartbeatAt: BigNumberish, data: AddressLike, image: BigNumberish, verifier: BigNumberish, index: BigNumberish, keyLength: BigNumberish, nodeId: BytesLike, leaf: BytesLike}
 
     export type EnclaveStructOutput = [operator: string, attestedAt: bigint, liveUntil: bigint, heartbeatAt: bigint, data: string, image: bigint, verifier: bigint, index: bigint, keyLength: bigint, nodeId: string, leaf: string] & {operator: string, attestedAt: bigint, liveUntil: bigint, heartbeatAt: bigint, data: string, image: bigint, verifier: bigint, index: bigint, keyLength: bigint, nodeId: string, leaf: string }
@@ -39,16 +49,6 @@ import type { TypedContractEvent, TypedDeferredTopicFilter, TypedEventLog, Typed
     export type EnclaveImageStructOutput = [pcrHash: string, teeType: bigint, approvedAt: bigint, revokedAt: bigint, version: string] & {pcrHash: string, teeType: bigint, approvedAt: bigint, revokedAt: bigint, version: string }
   
 
-    export type ReceiptStruct = {requestId: BytesLike, modelId: BytesLike, mode: BigNumberish, inputHash: BytesLike, outputHash: BytesLike, payer: AddressLike, fee: BigNumberish, servedAt: BigNumberish}
-
-    export type ReceiptStructOutput = [requestId: string, modelId: string, mode: bigint, inputHash: string, outputHash: string, payer: string, fee: bigint, servedAt: bigint] & {requestId: string, modelId: string, mode: bigint, inputHash: string, outputHash: string, payer: string, fee: bigint, servedAt: bigint }
-  
-
-    export type CompactSignatureStruct = {r: BytesLike, vs: BytesLike}
-
-    export type CompactSignatureStructOutput = [r: string, vs: string] & {r: string, vs: string }
-  
-
     export type AttestationVerifierStruct = {verifier: AddressLike, removedAt: BigNumberish, testRoot: boolean}
 
     export type AttestationVerifierStructOutput = [verifier: string, removedAt: bigint, testRoot: boolean] & {verifier: string, removedAt: bigint, testRoot: boolean }
@@ -63,7 +63,7 @@ export declare namespace INodeRegistry {
     }
 
   export interface EnclaveReadsInterface extends Interface {
-    getFunction(nameOrSignature: "acceptOwnership" | "addSigner" | "addTEEType" | "addVerifier" | "approvePCR" | "attestationTtl" | "computePCRHash" | "computeTEEId" | "disable" | "disableTEE" | "eip712Domain" | "enable" | "enclave" | "enclavesOf" | "getActiveTEEs" | "getApprovedPCRs" | "getEnabledTEEs" | "getTEE" | "getTEEPublicKey" | "getTEETypes" | "getTEEsByOwner" | "getTEEsByType" | "guardian" | "heartbeat" | "heartbeatMaxAge" | "images" | "isLiveAt" | "isPCRApproved" | "isTEEActive" | "isTEEEnabled" | "isValidTEEType" | "node" | "nodeCount" | "nodesOf" | "operatorOf" | "operatorOfReceipt" | "owner" | "pendingOwner" | "register" | "registerEnclave" | "removeVerifier" | "renewAttestation" | "renounceOwnership" | "requestChallenge" | "revokePCR" | "revokeSigner" | "setAttestationTtl" | "setGuardian" | "setHeartbeatMaxAge" | "setMinimumStake" | "signers" | "signersOf" | "transferOwnership" | "update" | "verifiers"): FunctionFragment;
+    getFunction(nameOrSignature: "acceptOwnership" | "addSigner" | "addTEEType" | "addVerifier" | "approvePCR" | "attestationTtl" | "checkReceiptSignature" | "computePCRHash" | "computeTEEId" | "disable" | "disableTEE" | "eip712Domain" | "enable" | "enclave" | "enclavesOf" | "getActiveTEEs" | "getApprovedPCRs" | "getEnabledTEEs" | "getTEE" | "getTEEPublicKey" | "getTEETypes" | "getTEEsByOwner" | "getTEEsByType" | "guardian" | "heartbeat" | "heartbeatMaxAge" | "images" | "isLiveAt" | "isPCRApproved" | "isTEEActive" | "isTEEEnabled" | "isValidTEEType" | "node" | "nodeCount" | "nodesOf" | "operatorOf" | "owner" | "pendingOwner" | "register" | "registerEnclave" | "removeVerifier" | "renewAttestation" | "renounceOwnership" | "requestChallenge" | "revokePCR" | "revokeSigner" | "setAttestationTtl" | "setGuardian" | "setHeartbeatMaxAge" | "setMinimumStake" | "signers" | "signersOf" | "transferOwnership" | "update" | "verifiers"): FunctionFragment;
 
     getEvent(nameOrSignatureOrTopic: "AttestationTtlSet" | "ChallengeIssued" | "EIP712DomainChanged" | "EnclaveAttested" | "GuardianSet" | "HeartbeatMaxAgeSet" | "HeartbeatReceived" | "MinimumStakeSet" | "NodeDisabled" | "NodeEnabled" | "NodeRegistered" | "NodeUpdated" | "OwnershipTransferStarted" | "OwnershipTransferred" | "PCRApproved" | "PCRRevoked" | "SignerAdded" | "SignerRevoked" | "TEEDisabled" | "TEERegistered" | "TEETypeAdded" | "VerifierAdded" | "VerifierRemoved"): EventFragment;
 
@@ -73,6 +73,7 @@ encodeFunctionData(functionFragment: 'addTEEType', values: [BigNumberish, string
 encodeFunctionData(functionFragment: 'addVerifier', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'approvePCR', values: [PCRMeasurementsStruct, string, BigNumberish]): string;
 encodeFunctionData(functionFragment: 'attestationTtl', values?: undefined): string;
+encodeFunctionData(functionFragment: 'checkReceiptSignature', values: [BytesLike, ReceiptStruct, CompactSignatureStruct]): string;
 encodeFunctionData(functionFragment: 'computePCRHash', values: [PCRMeasurementsStruct]): string;
 encodeFunctionData(functionFragment: 'computeTEEId', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'disable', values: [BytesLike]): string;
@@ -102,7 +103,6 @@ encodeFunctionData(functionFragment: 'node', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'nodeCount', values: [BigNumberish]): string;
 encodeFunctionData(functionFragment: 'nodesOf', values: [BigNumberish, BigNumberish, BigNumberish]): string;
 encodeFunctionData(functionFragment: 'operatorOf', values: [AddressLike, BigNumberish, BigNumberish]): string;
-encodeFunctionData(functionFragment: 'operatorOfReceipt', values: [BytesLike, ReceiptStruct, CompactSignatureStruct]): string;
 encodeFunctionData(functionFragment: 'owner', values?: undefined): string;
 encodeFunctionData(functionFragment: 'pendingOwner', values?: undefined): string;
 encodeFunctionData(functionFragment: 'register', values: [BigNumberish, AddressLike, string]): string;
@@ -129,6 +129,7 @@ decodeFunctionResult(functionFragment: 'addTEEType', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'addVerifier', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'approvePCR', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'attestationTtl', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'checkReceiptSignature', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'computePCRHash', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'computeTEEId', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'disable', data: BytesLike): Result;
@@ -158,7 +159,6 @@ decodeFunctionResult(functionFragment: 'node', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'nodeCount', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'nodesOf', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'operatorOf', data: BytesLike): Result;
-decodeFunctionResult(functionFragment: 'operatorOfReceipt', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'owner', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'pendingOwner', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'register', data: BytesLike): Result;
@@ -539,6 +539,14 @@ decodeFunctionResult(functionFragment: 'verifiers', data: BytesLike): Result;
     
 
     
+    checkReceiptSignature: TypedContractMethod<
+      [domainSeparator: BytesLike, receipt: ReceiptStruct, signature: CompactSignatureStruct, ],
+      [string],
+      'view'
+    >
+    
+
+    
     computePCRHash: TypedContractMethod<
       [pcrs: PCRMeasurementsStruct, ],
       [string],
@@ -771,14 +779,6 @@ decodeFunctionResult(functionFragment: 'verifiers', data: BytesLike): Result;
     
 
     
-    operatorOfReceipt: TypedContractMethod<
-      [domainSeparator: BytesLike, receipt: ReceiptStruct, signature: CompactSignatureStruct, ],
-      [string],
-      'view'
-    >
-    
-
-    
     owner: TypedContractMethod<
       [],
       [string],
@@ -963,6 +963,11 @@ getFunction(nameOrSignature: 'attestationTtl'): TypedContractMethod<
       [bigint],
       'view'
     >;
+getFunction(nameOrSignature: 'checkReceiptSignature'): TypedContractMethod<
+      [domainSeparator: BytesLike, receipt: ReceiptStruct, signature: CompactSignatureStruct, ],
+      [string],
+      'view'
+    >;
 getFunction(nameOrSignature: 'computePCRHash'): TypedContractMethod<
       [pcrs: PCRMeasurementsStruct, ],
       [string],
@@ -1105,11 +1110,6 @@ getFunction(nameOrSignature: 'nodesOf'): TypedContractMethod<
     >;
 getFunction(nameOrSignature: 'operatorOf'): TypedContractMethod<
       [key: AddressLike, mode: BigNumberish, timestamp: BigNumberish, ],
-      [string],
-      'view'
-    >;
-getFunction(nameOrSignature: 'operatorOfReceipt'): TypedContractMethod<
-      [domainSeparator: BytesLike, receipt: ReceiptStruct, signature: CompactSignatureStruct, ],
       [string],
       'view'
     >;

@@ -9,6 +9,16 @@ import type { TypedContractEvent, TypedDeferredTopicFilter, TypedEventLog, Typed
     export type PCRMeasurementsStructOutput = [pcr0: string, pcr1: string, pcr2: string] & {pcr0: string, pcr1: string, pcr2: string }
   
 
+    export type ReceiptStruct = {requestId: BytesLike, modelId: BytesLike, mode: BigNumberish, inputHash: BytesLike, outputHash: BytesLike, payer: AddressLike, fee: BigNumberish, servedAt: BigNumberish}
+
+    export type ReceiptStructOutput = [requestId: string, modelId: string, mode: bigint, inputHash: string, outputHash: string, payer: string, fee: bigint, servedAt: bigint] & {requestId: string, modelId: string, mode: bigint, inputHash: string, outputHash: string, payer: string, fee: bigint, servedAt: bigint }
+  
+
+    export type CompactSignatureStruct = {r: BytesLike, vs: BytesLike}
+
+    export type CompactSignatureStructOutput = [r: string, vs: string] & {r: string, vs: string }
+  
+
     export type EnclaveStruct = {operator: AddressLike, attestedAt: BigNumberish, liveUntil: BigNumberish, heartbeatAt: BigNumberish, data: AddressLike, image: BigNumberish, verifier: BigNumberish, index: BigNumberish, keyLength: BigNumberish, nodeId: BytesLike, leaf: BytesLike}
 
     export type EnclaveStructOutput = [operator: string, attestedAt: bigint, liveUntil: bigint, heartbeatAt: bigint, data: string, image: bigint, verifier: bigint, index: bigint, keyLength: bigint, nodeId: string, leaf: string] & {operator: string, attestedAt: bigint, liveUntil: bigint, heartbeatAt: bigint, data: string, image: bigint, verifier: bigint, index: bigint, keyLength: bigint, nodeId: string, leaf: string }
@@ -39,29 +49,20 @@ import type { TypedContractEvent, TypedDeferredTopicFilter, TypedEventLog, Typed
     export type EnclaveImageStructOutput = [pcrHash: string, teeType: bigint, approvedAt: bigint, revokedAt: bigint, version: string] & {pcrHash: string, teeType: bigint, approvedAt: bigint, revokedAt: bigint, version: string }
   
 
-    export type ReceiptStruct = {requestId: BytesLike, modelId: BytesLike, mode: BigNumberish, inputHash: BytesLike, outputHash: BytesLike, payer: AddressLike, fee: BigNumberish, servedAt: BigNumberish}
-
-    export type ReceiptStructOutput = [requestId: string, modelId: string, mode: bigint, inputHash: string, outputHash: string, payer: string, fee: bigint, servedAt: bigint] & {requestId: string, modelId: string, mode: bigint, inputHash: string, outputHash: string, payer: string, fee: bigint, servedAt: bigint }
-  
-
-    export type CompactSignatureStruct = {r: BytesLike, vs: BytesLike}
-
-    export type CompactSignatureStructOutput = [r: string, vs: string] & {r: string, vs: string }
-  
-
     export type AttestationVerifierStruct = {verifier: AddressLike, removedAt: BigNumberish, testRoot: boolean}
 
     export type AttestationVerifierStructOutput = [verifier: string, removedAt: bigint, testRoot: boolean] & {verifier: string, removedAt: bigint, testRoot: boolean }
   
 
   export interface IEnclaveRegistryInterface extends Interface {
-    getFunction(nameOrSignature: "addTEEType" | "addVerifier" | "approvePCR" | "computePCRHash" | "computeTEEId" | "disableTEE" | "enclave" | "enclavesOf" | "getActiveTEEs" | "getApprovedPCRs" | "getEnabledTEEs" | "getTEE" | "getTEEPublicKey" | "getTEETypes" | "getTEEsByOwner" | "getTEEsByType" | "heartbeat" | "heartbeatMaxAge" | "images" | "isLiveAt" | "isPCRApproved" | "isTEEActive" | "isTEEEnabled" | "isValidTEEType" | "operatorOfReceipt" | "registerEnclave" | "removeVerifier" | "renewAttestation" | "requestChallenge" | "revokePCR" | "setAttestationTtl" | "setGuardian" | "setHeartbeatMaxAge" | "verifiers"): FunctionFragment;
+    getFunction(nameOrSignature: "addTEEType" | "addVerifier" | "approvePCR" | "checkReceiptSignature" | "computePCRHash" | "computeTEEId" | "disableTEE" | "enclave" | "enclavesOf" | "getActiveTEEs" | "getApprovedPCRs" | "getEnabledTEEs" | "getTEE" | "getTEEPublicKey" | "getTEETypes" | "getTEEsByOwner" | "getTEEsByType" | "heartbeat" | "heartbeatMaxAge" | "images" | "isLiveAt" | "isPCRApproved" | "isTEEActive" | "isTEEEnabled" | "isValidTEEType" | "registerEnclave" | "removeVerifier" | "renewAttestation" | "requestChallenge" | "revokePCR" | "setAttestationTtl" | "setGuardian" | "setHeartbeatMaxAge" | "verifiers"): FunctionFragment;
 
     getEvent(nameOrSignatureOrTopic: "AttestationTtlSet" | "ChallengeIssued" | "EnclaveAttested" | "GuardianSet" | "HeartbeatMaxAgeSet" | "HeartbeatReceived" | "PCRApproved" | "PCRRevoked" | "TEEDisabled" | "TEERegistered" | "TEETypeAdded" | "VerifierAdded" | "VerifierRemoved"): EventFragment;
 
     encodeFunctionData(functionFragment: 'addTEEType', values: [BigNumberish, string]): string;
 encodeFunctionData(functionFragment: 'addVerifier', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'approvePCR', values: [PCRMeasurementsStruct, string, BigNumberish]): string;
+encodeFunctionData(functionFragment: 'checkReceiptSignature', values: [BytesLike, ReceiptStruct, CompactSignatureStruct]): string;
 encodeFunctionData(functionFragment: 'computePCRHash', values: [PCRMeasurementsStruct]): string;
 encodeFunctionData(functionFragment: 'computeTEEId', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'disableTEE', values: [BytesLike]): string;
@@ -83,7 +84,6 @@ encodeFunctionData(functionFragment: 'isPCRApproved', values: [BigNumberish, Byt
 encodeFunctionData(functionFragment: 'isTEEActive', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'isTEEEnabled', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'isValidTEEType', values: [BigNumberish]): string;
-encodeFunctionData(functionFragment: 'operatorOfReceipt', values: [BytesLike, ReceiptStruct, CompactSignatureStruct]): string;
 encodeFunctionData(functionFragment: 'registerEnclave', values: [BytesLike, BigNumberish, BigNumberish, BytesLike, BytesLike, BytesLike]): string;
 encodeFunctionData(functionFragment: 'removeVerifier', values: [BigNumberish]): string;
 encodeFunctionData(functionFragment: 'renewAttestation', values: [BytesLike, BigNumberish, BytesLike]): string;
@@ -97,6 +97,7 @@ encodeFunctionData(functionFragment: 'verifiers', values?: undefined): string;
     decodeFunctionResult(functionFragment: 'addTEEType', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'addVerifier', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'approvePCR', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'checkReceiptSignature', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'computePCRHash', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'computeTEEId', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'disableTEE', data: BytesLike): Result;
@@ -118,7 +119,6 @@ decodeFunctionResult(functionFragment: 'isPCRApproved', data: BytesLike): Result
 decodeFunctionResult(functionFragment: 'isTEEActive', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'isTEEEnabled', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'isValidTEEType', data: BytesLike): Result;
-decodeFunctionResult(functionFragment: 'operatorOfReceipt', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'registerEnclave', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'removeVerifier', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'renewAttestation', data: BytesLike): Result;
@@ -345,6 +345,14 @@ decodeFunctionResult(functionFragment: 'verifiers', data: BytesLike): Result;
     
 
     
+    checkReceiptSignature: TypedContractMethod<
+      [domainSeparator: BytesLike, receipt: ReceiptStruct, signature: CompactSignatureStruct, ],
+      [string],
+      'view'
+    >
+    
+
+    
     computePCRHash: TypedContractMethod<
       [pcrs: PCRMeasurementsStruct, ],
       [string],
@@ -513,14 +521,6 @@ decodeFunctionResult(functionFragment: 'verifiers', data: BytesLike): Result;
     
 
     
-    operatorOfReceipt: TypedContractMethod<
-      [domainSeparator: BytesLike, receipt: ReceiptStruct, signature: CompactSignatureStruct, ],
-      [string],
-      'view'
-    >
-    
-
-    
     registerEnclave: TypedContractMethod<
       [nodeId: BytesLike, teeType: BigNumberish, verifier: BigNumberish, document: BytesLike, signingKey: BytesLike, tlsCertificate: BytesLike, ],
       [string],
@@ -609,6 +609,11 @@ getFunction(nameOrSignature: 'approvePCR'): TypedContractMethod<
       [pcrs: PCRMeasurementsStruct, version: string, teeType: BigNumberish, ],
       [void],
       'nonpayable'
+    >;
+getFunction(nameOrSignature: 'checkReceiptSignature'): TypedContractMethod<
+      [domainSeparator: BytesLike, receipt: ReceiptStruct, signature: CompactSignatureStruct, ],
+      [string],
+      'view'
     >;
 getFunction(nameOrSignature: 'computePCRHash'): TypedContractMethod<
       [pcrs: PCRMeasurementsStruct, ],
@@ -713,11 +718,6 @@ getFunction(nameOrSignature: 'isTEEEnabled'): TypedContractMethod<
 getFunction(nameOrSignature: 'isValidTEEType'): TypedContractMethod<
       [teeType: BigNumberish, ],
       [boolean],
-      'view'
-    >;
-getFunction(nameOrSignature: 'operatorOfReceipt'): TypedContractMethod<
-      [domainSeparator: BytesLike, receipt: ReceiptStruct, signature: CompactSignatureStruct, ],
-      [string],
       'view'
     >;
 getFunction(nameOrSignature: 'registerEnclave'): TypedContractMethod<

@@ -11,6 +11,17 @@ import type { NonPayableOverrides } from "../../common.js"
   {
     "inputs": [
       {
+        "internalType": "uint256",
+        "name": "freeMemory",
+        "type": "uint256"
+      }
+    ],
+    "name": "WorkspaceTaken",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
         "internalType": "bytes",
         "name": "digest",
         "type": "bytes"

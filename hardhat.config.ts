@@ -23,7 +23,7 @@ const solidity = {
   compilers: [compiler(1_000_000)],
   overrides: {
     "contracts/settlement/ProofSettlement.sol": compiler(200),
-    "contracts/nodes/NodeRegistry.sol": compiler(200),
+    "contracts/nodes/NodeRegistry.sol": compiler(800),
     // so that the Solidity tests run the bytecode that is deployed
     "test/solidity/ProofSettlement.t.sol": compiler(200),
     "test/solidity/ProofSettlementReentrancy.t.sol": compiler(200),

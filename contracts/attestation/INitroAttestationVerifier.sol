@@ -97,7 +97,7 @@ interface INitroAttestationVerifier {
     function revokeCertificate(bytes32 id) external;
 
     /// @notice Sets who may revoke besides the owner. Owner only.
-    function setRevoker(address revoker) external;
+    function setRevoker(address revoker_) external;
 
     /// @notice Whether a remembered certificate and all above it are within their validity and not revoked.
     function isLive(bytes32 certificate) external view returns (bool);

@@ -174,7 +174,7 @@ contract InferenceEscrow is IInferenceEscrow, Ownable2Step, ReentrancyGuardTrans
             )
         );
         signer = ReceiptLib.recover(ReceiptLib.digest(receiptDomain, receiptHash), sig);
-        address operator = signer == address(0) ? address(0) : nodes.operatorOf(signer, request.mode, servedAt);
+        address operator = signer == address(0) ? address(0) : nodes.findOperator(signer, request.mode, servedAt);
         require(operator != address(0) && operator == request.operator, InvalidSigner(signer, request.operator));
     }
 }

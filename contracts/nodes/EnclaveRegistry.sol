@@ -146,7 +146,7 @@ abstract contract EnclaveRegistry is INodeRegistry, EnclavePolicy, EIP712 {
         CompactSignature calldata signature
     ) external view returns (address) {
         bytes32 digest = ReceiptLib.digest(domainSeparator, ReceiptLib.hashCalldata(receipt));
-        return operatorOf(ReceiptLib.recover(digest, signature), receipt.mode, receipt.servedAt);
+        return findOperator(ReceiptLib.recover(digest, signature), receipt.mode, receipt.servedAt);
     }
 
     /// @inheritdoc IEnclaveRegistry
@@ -155,7 +155,7 @@ abstract contract EnclaveRegistry is INodeRegistry, EnclavePolicy, EIP712 {
     }
 
     /// @inheritdoc INodeRegistry
-    function operatorOf(address key, uint8 mode, uint256 timestamp) public view virtual returns (address);
+    function findOperator(address key, uint8 mode, uint256 timestamp) public view virtual returns (address);
 
     /// Whether a key signs for a node without an enclave.
     function _isSigner(address key) internal view virtual returns (bool);

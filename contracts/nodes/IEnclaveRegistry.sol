@@ -54,7 +54,7 @@ struct Enclave {
     /// bytes of the signing key
     uint16 keyLength;
     bytes32 nodeId;
-    /// keccak256 of the leaf certificate of its last attestation
+    /// the leaf certificate of its last attestation, as its verifier names it
     bytes32 leaf;
 }
 

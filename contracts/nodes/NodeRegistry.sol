@@ -120,11 +120,16 @@ contract NodeRegistry is EnclaveReads {
     }
 
     /// @inheritdoc INodeRegistry
-    function operatorOf(address key, uint8 mode, uint256 timestamp) public view override returns (address) {
+    function findOperator(address key, uint8 mode, uint256 timestamp) public view override returns (address) {
         if (mode == MODE_TEE) return _operatorAt(_enclaves[key], timestamp);
-        Signer memory s = _signers[key];
-        bool valid = timestamp >= s.validFrom && timestamp < s.validUntil && mode < 8 && (s.modes >> mode) & 1 == 1;
-        return valid ? s.operator : address(0);
+        Signer storage s = _signers[key];
+        (uint256 from, uint256 until, uint256 modes, address operator) = (
+            s.validFrom,
+            s.validUntil,
+            s.modes,
+            s.operator
+        );
+        return timestamp >= from && timestamp < until && (modes >> mode) & 1 == 1 ? operator : address(0);
     }
 
     /// @inheritdoc INodeRegistry

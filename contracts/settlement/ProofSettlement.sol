@@ -194,7 +194,7 @@ contract ProofSettlement is IProofSettlement, VerifierSets, FeeSchedule, Ownable
             address key = ReceiptLib.recover(ReceiptLib.digest(_domainSeparatorV4(), receiptHash), leaf.sig);
             fault =
                 key == address(0) ||
-                registry.operatorOf(key, leaf.receipt.mode, leaf.receipt.servedAt) != batch.operator;
+                registry.findOperator(key, leaf.receipt.mode, leaf.receipt.servedAt) != batch.operator;
         }
         require(fault, NoFault());
         _punish(batchId, batch, record, t, Fault.Receipt, true);

@@ -62,7 +62,7 @@ export async function measureEnclaves(gas: GasMeter): Promise<void> {
   const verifier = await next(() =>
     new NitroAttestationVerifier__factory(owner!).deploy(p384, sha384, TEST_ROOT_DER, owner!, GAS),
   );
-  await next(() => nodes.connect(operator!).register(Role.Inference, operator!, "https://enclave-1.example.org"));
+  await next(() => nodes.connect(operator).register(Role.Inference, operator!, "https://enclave-1.example.org"));
   const [nodeId] = (await nodes.nodesOf(Role.Inference, 0, 1)).nodeIds as unknown as [Hex];
 
   const [pcr0, pcr1, pcr2] = MEASURED;
@@ -84,7 +84,7 @@ export async function measureEnclaves(gas: GasMeter): Promise<void> {
     }),
     userData: userDataField({ tlsCertificateHash: sha256(certificate), signingKeyHash: sha256(signingKey()) }),
   };
-  const registry = nodes.connect(operator!);
+  const registry = nodes.connect(operator);
   const document = async (name: string): Promise<Buffer> => {
     await measure(`requestChallenge (${name})`, () => registry.requestChallenge(nodeId, LLM_PROXY));
     const [issued] = await nodes.queryFilter(nodes.filters.ChallengeIssued(nodeId), "latest");
@@ -129,7 +129,7 @@ export async function measureEnclaves(gas: GasMeter): Promise<void> {
   gas.row("receipt.tee", await gasOfCall(connection, { to: await nodes.getAddress(), data }));
 
   await measure("disableTEE", () => registry.disableTEE(enclave.teeId));
-  await measure("revokePCR", () => nodes.connect(guardian!).revokePCR(pcrHash, LLM_PROXY));
-  await measure("removeVerifier", () => nodes.connect(guardian!).removeVerifier(0));
+  await measure("revokePCR", () => nodes.connect(guardian).revokePCR(pcrHash, LLM_PROXY));
+  await measure("removeVerifier", () => nodes.connect(guardian).removeVerifier(0));
   await connection.close();
 }

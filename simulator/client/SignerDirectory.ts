@@ -31,7 +31,7 @@ export class OnChainSignerDirectory implements SignerDirectory {
 
   async operatorOf(key: Hex, mode: Mode, at: bigint): Promise<Hex | undefined> {
     if (mode === Mode.Tee) {
-      const attested = (await this.#registry.operatorOf(key, mode, at)).toLowerCase() as Hex;
+      const attested = (await this.#registry.findOperator(key, mode, at)).toLowerCase() as Hex;
       return BigInt(attested) === 0n ? undefined : attested;
     }
     const { operator, validFrom, validUntil, modes } = await this.#record(key);

@@ -3,10 +3,11 @@ import type { Logger } from "pino";
 
 import { NitroAttestationVerifier__factory, type NodeRegistry } from "../../typechain-types/index.ts";
 import { contractRevertOf } from "../chain/ContractRevertError.ts";
+import { ChainProvider } from "../chain/ChainProvider.ts";
 import type { Chain } from "../chain/connectChain.ts";
 import { TRANSACTION_GAS_CAP, type TransactionSubmitter } from "../chain/TransactionSubmitter.ts";
 import type { Hex } from "../receipts/types.ts";
-import { documentCertificates } from "./documentCertificates.ts";
+import { certificateName, documentCertificates } from "./documentCertificates.ts";
 import type { Enclave } from "./Enclave.ts";
 
 /** Types of enclaves that every registry has. */
@@ -20,6 +21,8 @@ export interface EnclaveRegistrarOptions {
   logger: Logger;
   /** Certificates are brought in transactions of their own when the estimate is above this. Default 16,000,000, where the cap is 16,777,216. */
   stagingThreshold?: bigint;
+  /** Bound on an estimate by the node. Default 120,000. */
+  estimateTimeoutMs?: number;
 }
 
 /** What bringing an attestation to the chain took. */
@@ -37,17 +40,23 @@ export class UnknownRootError extends Error {
   readonly code = "unknown_root";
 }
 
+/** It takes more gas than a transaction may have, with every certificate staged. */
+export class AttestationTooDearError extends Error {
+  override readonly name = "AttestationTooDearError";
+  readonly code = "attestation_too_dear";
+}
+
 /** Brings an enclave's attestation to the chain: asks for a challenge, has the enclave answer it, and pays for the check. */
 export class EnclaveRegistrar {
   readonly #options: Required<EnclaveRegistrarOptions>;
 
   constructor(options: EnclaveRegistrarOptions) {
-    this.#options = { stagingThreshold: 16_000_000n, ...options };
+    this.#options = { stagingThreshold: 16_000_000n, estimateTimeoutMs: 120_000, ...options };
   }
 
   /**
    * Registers an enclave of a node.
-   * @throws UnknownRootError, ContractRevertError
+   * @throws UnknownRootError, AttestationTooDearError, ContractRevertError
    */
   async register(nodeId: Hex, enclave: Enclave, teeType: number = TeeType.LlmProxy): Promise<Attested> {
     const { nodes } = this.#options;
@@ -65,7 +74,7 @@ export class EnclaveRegistrar {
 
   /**
    * Prolongs a registered enclave, before its last attestation wears out.
-   * @throws UnknownRootError, ContractRevertError
+   * @throws UnknownRootError, AttestationTooDearError, ContractRevertError
    */
   async renew(enclave: Enclave): Promise<Attested> {
     const { nodes } = this.#options;
@@ -90,16 +99,13 @@ export class EnclaveRegistrar {
 
     let staged = 0;
     let gas = await this.#estimate(request);
-    for (let i = 1; gas === undefined || gas > this.#options.stagingThreshold; i++) {
-      if (i >= certificates.length) break;
+    for (let i = 1; i < certificates.length && (gas === undefined || gas > this.#options.stagingThreshold); i++) {
       if (!(await this.#stage(verifier.address, certificates[i]!, certificates[i - 1]!))) continue;
       staged += 1;
       gas = await this.#estimate(request);
     }
-    const receipt = await submitter.submit(request, {
-      label: "attestation",
-      ...(gas !== undefined && { gasLimit: withMargin(gas) }),
-    });
+    if (gas === undefined) throw new AttestationTooDearError("The attestation does not fit into a transaction");
+    const receipt = await submitter.submit(request, { label: "attestation", gasLimit: withMargin(gas) });
     logger.info({ teeId: enclave.teeId, staged, gasUsed: receipt.gasUsed }, "enclave attested");
     return { teeId: enclave.teeId, staged, gasUsed: receipt.gasUsed };
   }
@@ -126,7 +132,7 @@ export class EnclaveRegistrar {
   async #stage(verifier: string, certificate: Uint8Array, parent: Uint8Array): Promise<boolean> {
     const { chain, submitter } = this.#options;
     const contract = NitroAttestationVerifier__factory.connect(verifier, chain.provider);
-    if ((await contract.certificateOf(keccak256(certificate))).notAfter !== 0n) return false;
+    if ((await contract.certificateOf(certificateName(certificate))).notAfter !== 0n) return false;
     await submitter.submit(contract.stageCertificate.populateTransaction(certificate, parent), {
       label: "certificate",
     });
@@ -135,16 +141,20 @@ export class EnclaveRegistrar {
 
   /** undefined when it does not fit into a transaction. @throws ContractRevertError when it would not pass whatever it is given. */
   async #estimate({ to, data }: TransactionRequest): Promise<bigint | undefined> {
-    const { chain, submitter } = this.#options;
-    const call = { to: to!, data: data!, from: submitter.address };
+    const { chain, submitter, estimateTimeoutMs } = this.#options;
+    const call = { to: to as string, data: data!, from: submitter.address };
+    // a node runs it many times over to find out: longer than other requests may take, and not to be begun again
+    const patient = new ChainProvider({ ...chain, requestTimeoutMs: estimateTimeoutMs, retries: 0 });
     try {
-      return await chain.provider.estimateGas(call);
+      return await patient.estimateGas(call);
     } catch (error) {
-      const revert = contractRevertOf(error, { to: call.to as string });
+      const revert = contractRevertOf(error, { to: call.to });
       if (revert === undefined) throw error;
       // what runs out of gas gives no reason; what has one is refused however much gas there is
       if (revert.data !== "0x") throw revert;
       return undefined;
+    } finally {
+      patient.destroy();
     }
   }
 }

@@ -99,7 +99,7 @@ export class VerifierView extends SettlementView implements BatchViews {
 
   /** Whose receipts `key` signed in `mode` at unix second `servedAt`. */
   readonly operatorOf = async (key: Hex, mode: Mode, servedAt: bigint): Promise<Hex | undefined> => {
-    const operator = await this.#nodes.operatorOf(key, mode, servedAt);
+    const operator = await this.#nodes.findOperator(key, mode, servedAt);
     return BigInt(operator) === 0n ? undefined : (operator.toLowerCase() as Hex);
   };
 

@@ -9,7 +9,7 @@ const traceSchema = z.object({
 /** Gas of a call within itself, all storage cold: neither the transaction's base fee nor its data, whose floor would hide it. */
 export async function gasOfCall({ provider }: NetworkConnection, call: { to: string; data: string }): Promise<number> {
   const options = { disableStorage: true, disableMemory: true, disableStack: true };
-  const trace = await provider.request({ method: "debug_traceCall", params: [call, "latest", options] });
+  const trace: unknown = await provider.request({ method: "debug_traceCall", params: [call, "latest", options] });
   const { failed, structLogs } = traceSchema.parse(trace);
   if (failed) throw new Error("Expected the call to pass, found that it reverts");
   const [first, last] = [structLogs[0]!, structLogs.at(-1)!];

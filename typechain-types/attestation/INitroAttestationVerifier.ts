@@ -182,7 +182,7 @@ decodeFunctionResult(functionFragment: 'verify', data: BytesLike): Result;
 
     
     setRevoker: TypedContractMethod<
-      [revoker: AddressLike, ],
+      [revoker_: AddressLike, ],
       [void],
       'nonpayable'
     >
@@ -243,7 +243,7 @@ getFunction(nameOrSignature: 'root'): TypedContractMethod<
       'view'
     >;
 getFunction(nameOrSignature: 'setRevoker'): TypedContractMethod<
-      [revoker: AddressLike, ],
+      [revoker_: AddressLike, ],
       [void],
       'nonpayable'
     >;

@@ -13,17 +13,17 @@ export declare namespace INodeRegistry {
     }
 
   export interface INodeRegistryInterface extends Interface {
-    getFunction(nameOrSignature: "addSigner" | "disable" | "enable" | "node" | "nodeCount" | "nodesOf" | "operatorOf" | "register" | "revokeSigner" | "setMinimumStake" | "signers" | "signersOf" | "update"): FunctionFragment;
+    getFunction(nameOrSignature: "addSigner" | "disable" | "enable" | "findOperator" | "node" | "nodeCount" | "nodesOf" | "register" | "revokeSigner" | "setMinimumStake" | "signers" | "signersOf" | "update"): FunctionFragment;
 
     getEvent(nameOrSignatureOrTopic: "MinimumStakeSet" | "NodeDisabled" | "NodeEnabled" | "NodeRegistered" | "NodeUpdated" | "SignerAdded" | "SignerRevoked"): EventFragment;
 
     encodeFunctionData(functionFragment: 'addSigner', values: [BytesLike, AddressLike, BigNumberish, BytesLike]): string;
 encodeFunctionData(functionFragment: 'disable', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'enable', values: [BytesLike]): string;
+encodeFunctionData(functionFragment: 'findOperator', values: [AddressLike, BigNumberish, BigNumberish]): string;
 encodeFunctionData(functionFragment: 'node', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'nodeCount', values: [BigNumberish]): string;
 encodeFunctionData(functionFragment: 'nodesOf', values: [BigNumberish, BigNumberish, BigNumberish]): string;
-encodeFunctionData(functionFragment: 'operatorOf', values: [AddressLike, BigNumberish, BigNumberish]): string;
 encodeFunctionData(functionFragment: 'register', values: [BigNumberish, AddressLike, string]): string;
 encodeFunctionData(functionFragment: 'revokeSigner', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'setMinimumStake', values: [BigNumberish, BigNumberish]): string;
@@ -34,10 +34,10 @@ encodeFunctionData(functionFragment: 'update', values: [BytesLike, AddressLike, 
     decodeFunctionResult(functionFragment: 'addSigner', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'disable', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'enable', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'findOperator', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'node', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'nodeCount', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'nodesOf', data: BytesLike): Result;
-decodeFunctionResult(functionFragment: 'operatorOf', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'register', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'revokeSigner', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'setMinimumStake', data: BytesLike): Result;
@@ -189,6 +189,14 @@ decodeFunctionResult(functionFragment: 'update', data: BytesLike): Result;
     
 
     
+    findOperator: TypedContractMethod<
+      [key: AddressLike, mode: BigNumberish, timestamp: BigNumberish, ],
+      [string],
+      'view'
+    >
+    
+
+    
     node: TypedContractMethod<
       [nodeId: BytesLike, ],
       [INodeRegistry.NodeStructOutput],
@@ -208,14 +216,6 @@ decodeFunctionResult(functionFragment: 'update', data: BytesLike): Result;
     nodesOf: TypedContractMethod<
       [role: BigNumberish, offset: BigNumberish, limit: BigNumberish, ],
       [[string[], INodeRegistry.NodeStructOutput[]] & {nodeIds: string[], nodes: INodeRegistry.NodeStructOutput[] }],
-      'view'
-    >
-    
-
-    
-    operatorOf: TypedContractMethod<
-      [key: AddressLike, mode: BigNumberish, timestamp: BigNumberish, ],
-      [string],
       'view'
     >
     
@@ -286,6 +286,11 @@ getFunction(nameOrSignature: 'enable'): TypedContractMethod<
       [void],
       'nonpayable'
     >;
+getFunction(nameOrSignature: 'findOperator'): TypedContractMethod<
+      [key: AddressLike, mode: BigNumberish, timestamp: BigNumberish, ],
+      [string],
+      'view'
+    >;
 getFunction(nameOrSignature: 'node'): TypedContractMethod<
       [nodeId: BytesLike, ],
       [INodeRegistry.NodeStructOutput],
@@ -299,11 +304,6 @@ getFunction(nameOrSignature: 'nodeCount'): TypedContractMethod<
 getFunction(nameOrSignature: 'nodesOf'): TypedContractMethod<
       [role: BigNumberish, offset: BigNumberish, limit: BigNumberish, ],
       [[string[], INodeRegistry.NodeStructOutput[]] & {nodeIds: string[], nodes: INodeRegistry.NodeStructOutput[] }],
-      'view'
-    >;
-getFunction(nameOrSignature: 'operatorOf'): TypedContractMethod<
-      [key: AddressLike, mode: BigNumberish, timestamp: BigNumberish, ],
-      [string],
       'view'
     >;
 getFunction(nameOrSignature: 'register'): TypedContractMethod<

@@ -63,7 +63,7 @@ export declare namespace INodeRegistry {
     }
 
   export interface NodeRegistryInterface extends Interface {
-    getFunction(nameOrSignature: "acceptOwnership" | "addSigner" | "addTEEType" | "addVerifier" | "approvePCR" | "attestationTtl" | "checkReceiptSignature" | "computePCRHash" | "computeTEEId" | "disable" | "disableTEE" | "eip712Domain" | "enable" | "enclave" | "enclavesOf" | "getActiveTEEs" | "getApprovedPCRs" | "getEnabledTEEs" | "getTEE" | "getTEEPublicKey" | "getTEETypes" | "getTEEsByOwner" | "getTEEsByType" | "guardian" | "heartbeat" | "heartbeatMaxAge" | "images" | "isLiveAt" | "isPCRApproved" | "isTEEActive" | "isTEEEnabled" | "isValidTEEType" | "minimumStake" | "node" | "nodeCount" | "nodeOfSigner" | "nodesOf" | "operatorOf" | "owner" | "pendingOwner" | "register" | "registerEnclave" | "removeVerifier" | "renewAttestation" | "renounceOwnership" | "requestChallenge" | "revokePCR" | "revokeSigner" | "setAttestationTtl" | "setGuardian" | "setHeartbeatMaxAge" | "setMinimumStake" | "signers" | "signersOf" | "staking" | "transferOwnership" | "update" | "verifiers"): FunctionFragment;
+    getFunction(nameOrSignature: "acceptOwnership" | "addSigner" | "addTEEType" | "addVerifier" | "approvePCR" | "attestationTtl" | "checkReceiptSignature" | "computePCRHash" | "computeTEEId" | "disable" | "disableTEE" | "eip712Domain" | "enable" | "enclave" | "enclavesOf" | "findOperator" | "getActiveTEEs" | "getApprovedPCRs" | "getEnabledTEEs" | "getTEE" | "getTEEPublicKey" | "getTEETypes" | "getTEEsByOwner" | "getTEEsByType" | "guardian" | "heartbeat" | "heartbeatMaxAge" | "images" | "isLiveAt" | "isPCRApproved" | "isTEEActive" | "isTEEEnabled" | "isValidTEEType" | "minimumStake" | "node" | "nodeCount" | "nodeOfSigner" | "nodesOf" | "owner" | "pendingOwner" | "register" | "registerEnclave" | "removeVerifier" | "renewAttestation" | "renounceOwnership" | "requestChallenge" | "revokePCR" | "revokeSigner" | "setAttestationTtl" | "setGuardian" | "setHeartbeatMaxAge" | "setMinimumStake" | "signers" | "signersOf" | "staking" | "transferOwnership" | "update" | "verifiers"): FunctionFragment;
 
     getEvent(nameOrSignatureOrTopic: "AttestationTtlSet" | "ChallengeIssued" | "EIP712DomainChanged" | "EnclaveAttested" | "GuardianSet" | "HeartbeatMaxAgeSet" | "HeartbeatReceived" | "MinimumStakeSet" | "NodeDisabled" | "NodeEnabled" | "NodeRegistered" | "NodeUpdated" | "OwnershipTransferStarted" | "OwnershipTransferred" | "PCRApproved" | "PCRRevoked" | "SignerAdded" | "SignerRevoked" | "TEEDisabled" | "TEERegistered" | "TEETypeAdded" | "VerifierAdded" | "VerifierRemoved"): EventFragment;
 
@@ -82,6 +82,7 @@ encodeFunctionData(functionFragment: 'eip712Domain', values?: undefined): string
 encodeFunctionData(functionFragment: 'enable', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'enclave', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'enclavesOf', values: [BigNumberish, BigNumberish, BigNumberish]): string;
+encodeFunctionData(functionFragment: 'findOperator', values: [AddressLike, BigNumberish, BigNumberish]): string;
 encodeFunctionData(functionFragment: 'getActiveTEEs', values: [BigNumberish]): string;
 encodeFunctionData(functionFragment: 'getApprovedPCRs', values?: undefined): string;
 encodeFunctionData(functionFragment: 'getEnabledTEEs', values: [BigNumberish]): string;
@@ -104,7 +105,6 @@ encodeFunctionData(functionFragment: 'node', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'nodeCount', values: [BigNumberish]): string;
 encodeFunctionData(functionFragment: 'nodeOfSigner', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'nodesOf', values: [BigNumberish, BigNumberish, BigNumberish]): string;
-encodeFunctionData(functionFragment: 'operatorOf', values: [AddressLike, BigNumberish, BigNumberish]): string;
 encodeFunctionData(functionFragment: 'owner', values?: undefined): string;
 encodeFunctionData(functionFragment: 'pendingOwner', values?: undefined): string;
 encodeFunctionData(functionFragment: 'register', values: [BigNumberish, AddressLike, string]): string;
@@ -141,6 +141,7 @@ decodeFunctionResult(functionFragment: 'eip712Domain', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'enable', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'enclave', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'enclavesOf', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'findOperator', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'getActiveTEEs', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'getApprovedPCRs', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'getEnabledTEEs', data: BytesLike): Result;
@@ -163,7 +164,6 @@ decodeFunctionResult(functionFragment: 'node', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'nodeCount', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'nodeOfSigner', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'nodesOf', data: BytesLike): Result;
-decodeFunctionResult(functionFragment: 'operatorOf', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'owner', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'pendingOwner', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'register', data: BytesLike): Result;
@@ -617,6 +617,14 @@ decodeFunctionResult(functionFragment: 'verifiers', data: BytesLike): Result;
     
 
     
+    findOperator: TypedContractMethod<
+      [key: AddressLike, mode: BigNumberish, timestamp: BigNumberish, ],
+      [string],
+      'view'
+    >
+    
+
+    
     getActiveTEEs: TypedContractMethod<
       [teeType: BigNumberish, ],
       [TEEInfoStructOutput[]],
@@ -788,14 +796,6 @@ decodeFunctionResult(functionFragment: 'verifiers', data: BytesLike): Result;
     nodesOf: TypedContractMethod<
       [role: BigNumberish, offset: BigNumberish, limit: BigNumberish, ],
       [[string[], INodeRegistry.NodeStructOutput[]] & {nodeIds: string[], nodes: INodeRegistry.NodeStructOutput[] }],
-      'view'
-    >
-    
-
-    
-    operatorOf: TypedContractMethod<
-      [key: AddressLike, mode: BigNumberish, timestamp: BigNumberish, ],
-      [string],
       'view'
     >
     
@@ -1038,6 +1038,11 @@ getFunction(nameOrSignature: 'enclavesOf'): TypedContractMethod<
       [string[]],
       'view'
     >;
+getFunction(nameOrSignature: 'findOperator'): TypedContractMethod<
+      [key: AddressLike, mode: BigNumberish, timestamp: BigNumberish, ],
+      [string],
+      'view'
+    >;
 getFunction(nameOrSignature: 'getActiveTEEs'): TypedContractMethod<
       [teeType: BigNumberish, ],
       [TEEInfoStructOutput[]],
@@ -1146,11 +1151,6 @@ getFunction(nameOrSignature: 'nodeOfSigner'): TypedContractMethod<
 getFunction(nameOrSignature: 'nodesOf'): TypedContractMethod<
       [role: BigNumberish, offset: BigNumberish, limit: BigNumberish, ],
       [[string[], INodeRegistry.NodeStructOutput[]] & {nodeIds: string[], nodes: INodeRegistry.NodeStructOutput[] }],
-      'view'
-    >;
-getFunction(nameOrSignature: 'operatorOf'): TypedContractMethod<
-      [key: AddressLike, mode: BigNumberish, timestamp: BigNumberish, ],
-      [string],
       'view'
     >;
 getFunction(nameOrSignature: 'owner'): TypedContractMethod<

@@ -66,7 +66,7 @@ describe("NodeRegistry attacks", () => {
     await expect(addKey(stage, otherOperator, otherNode, key))
       .to.be.revertedWithCustomError(nodes, "SignerTaken")
       .withArgs(key);
-    expect(await nodes.operatorOf(key, 0, from)).to.equal(operator);
+    expect(await nodes.findOperator(key, 0, from)).to.equal(operator);
   });
 
   it("keyAddedLate_signsNothingDatedBefore", async () => {
@@ -74,7 +74,7 @@ describe("NodeRegistry attacks", () => {
     const before = await latestTimestamp(stage);
     await nextBlockAt(stage, before + 1);
     await addKey(stage, stage.operator, stage.nodeId, key);
-    expect(await stage.nodes.operatorOf(key, 0, before)).to.equal(ZeroAddress);
+    expect(await stage.nodes.findOperator(key, 0, before)).to.equal(ZeroAddress);
   });
 
   it("liveKeysOfOneNode_areNotFilledByAnother", async () => {

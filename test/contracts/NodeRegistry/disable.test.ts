@@ -25,8 +25,8 @@ describe("NodeRegistry.disable, enable", () => {
     await expect(tx).to.emit(nodes, "NodeDisabled").withArgs(nodeId);
     for (const key of KEYS) {
       await expect(tx).to.emit(nodes, "SignerRevoked").withArgs(nodeId, key);
-      expect(await nodes.operatorOf(key, 0, now)).to.equal(ZeroAddress);
-      expect(await nodes.operatorOf(key, 0, now - 1)).to.equal(operator);
+      expect(await nodes.findOperator(key, 0, now)).to.equal(ZeroAddress);
+      expect(await nodes.findOperator(key, 0, now - 1)).to.equal(operator);
     }
     expect(await nodes.signersOf(nodeId)).to.deep.equal([]);
     expect((await nodes.node(nodeId)).enabled).to.equal(false);
@@ -77,8 +77,8 @@ describe("NodeRegistry.disable, enable", () => {
       .withArgs(KEYS[0]);
     await addKey(stage, operator, nodeId, testKey(9));
     const now = await latestTimestamp(stage);
-    expect(await nodes.operatorOf(testKey(9), 0, now)).to.equal(operator);
-    expect(await nodes.operatorOf(KEYS[0]!, 0, now)).to.equal(ZeroAddress);
+    expect(await nodes.findOperator(testKey(9), 0, now)).to.equal(operator);
+    expect(await nodes.findOperator(KEYS[0]!, 0, now)).to.equal(ZeroAddress);
   });
 
   it("addSigner_whileDisabled_reverts", async () => {

@@ -22,8 +22,8 @@ describe("NodeRegistry.disableTEE", () => {
     await expect(nodes.connect(operator).disableTEE(enclave.teeId))
       .to.emit(nodes, "TEEDisabled")
       .withArgs(enclave.teeId);
-    expect(await nodes.operatorOf(enclave.signer.address, 2, at - 1)).to.equal(operator);
-    expect(await nodes.operatorOf(enclave.signer.address, 2, at)).to.equal(ZeroAddress);
+    expect(await nodes.findOperator(enclave.signer.address, 2, at - 1)).to.equal(operator);
+    expect(await nodes.findOperator(enclave.signer.address, 2, at)).to.equal(ZeroAddress);
     expect(await nodes.getTEEsByType(0)).to.deep.equal([]);
     expect((await nodes.getTEE(enclave.teeId)).enabled).to.equal(false);
   });

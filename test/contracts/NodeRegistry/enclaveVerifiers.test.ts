@@ -46,8 +46,8 @@ describe("NodeRegistry.addVerifier and removeVerifier", () => {
     const at = (await latestTimestamp(stage)) + 100;
     await nextBlockAt(stage, at);
     await expect(nodes.removeVerifier(0)).to.emit(nodes, "VerifierRemoved").withArgs(0, attestation);
-    expect(await nodes.operatorOf(enclave.signer.address, 2, at - 1)).to.equal(operator);
-    expect(await nodes.operatorOf(enclave.signer.address, 2, at)).to.equal(ZeroAddress);
+    expect(await nodes.findOperator(enclave.signer.address, 2, at - 1)).to.equal(operator);
+    expect(await nodes.findOperator(enclave.signer.address, 2, at)).to.equal(ZeroAddress);
     expect(await nodes.isTEEActive(enclave.teeId)).to.equal(false);
     await expect(registerEnclave(stage, await startEnclave(stage))).to.be.revertedWithCustomError(
       nodes,

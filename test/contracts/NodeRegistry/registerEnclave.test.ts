@@ -54,12 +54,12 @@ describe("NodeRegistry.registerEnclave", () => {
     await registerEnclave(stage, enclave);
     const at = await latestTimestamp(stage);
     const key = enclave.signer.address;
-    expect(await nodes.operatorOf(key, 2, at)).to.equal(operator);
-    expect(await nodes.operatorOf(key, 2, at - 1)).to.equal(ZeroAddress);
-    expect(await nodes.operatorOf(key, 2, at + DAY - 1)).to.equal(operator);
-    expect(await nodes.operatorOf(key, 2, at + DAY)).to.equal(ZeroAddress);
-    expect(await nodes.operatorOf(key, 0, at)).to.equal(ZeroAddress);
-    expect(await nodes.operatorOf(key, 1, at)).to.equal(ZeroAddress);
+    expect(await nodes.findOperator(key, 2, at)).to.equal(operator);
+    expect(await nodes.findOperator(key, 2, at - 1)).to.equal(ZeroAddress);
+    expect(await nodes.findOperator(key, 2, at + DAY - 1)).to.equal(operator);
+    expect(await nodes.findOperator(key, 2, at + DAY)).to.equal(ZeroAddress);
+    expect(await nodes.findOperator(key, 0, at)).to.equal(ZeroAddress);
+    expect(await nodes.findOperator(key, 1, at)).to.equal(ZeroAddress);
     expect(Object.values(await nodes.signers(key))).to.deep.equal([operator.address, BigInt(at), BigInt(at + DAY), 4n]);
   });
 

@@ -32,7 +32,7 @@ describe("NodeRegistry.renewAttestation", () => {
     const [, record] = await nodes.enclave(enclave.teeId);
     expect(record.attestedAt).to.equal(begun);
     expect(record.liveUntil).to.equal(at + DAY);
-    expect(await nodes.operatorOf(enclave.signer.address, 2, begun + DAY + 1)).to.equal(operator);
+    expect(await nodes.findOperator(enclave.signer.address, 2, begun + DAY + 1)).to.equal(operator);
   });
 
   it("takes a new leaf certificate, since those of AWS last three hours", async () => {
@@ -115,6 +115,6 @@ describe("NodeRegistry.renewAttestation", () => {
     const { nodes, enclave } = stage;
     const [, { attestedAt }] = await nodes.enclave(enclave.teeId);
     await renewAttestation(stage, enclave);
-    expect(await nodes.operatorOf(enclave.signer.address, 2, attestedAt - 1n)).to.equal(ZeroAddress);
+    expect(await nodes.findOperator(enclave.signer.address, 2, attestedAt - 1n)).to.equal(ZeroAddress);
   });
 });

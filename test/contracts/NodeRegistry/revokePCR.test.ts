@@ -27,8 +27,8 @@ describe("NodeRegistry.revokePCR", () => {
       .to.emit(nodes, "PCRRevoked")
       .withArgs(pcrHashOf(measurements), LLM_PROXY);
     for (const { signer, teeId } of [enclave, second]) {
-      expect(await nodes.operatorOf(signer.address, 2, at - 1)).to.equal(operator);
-      expect(await nodes.operatorOf(signer.address, 2, at)).to.equal(ZeroAddress);
+      expect(await nodes.findOperator(signer.address, 2, at - 1)).to.equal(operator);
+      expect(await nodes.findOperator(signer.address, 2, at)).to.equal(ZeroAddress);
       expect(await nodes.isLiveAt(teeId, at)).to.equal(false);
       expect(await nodes.isTEEActive(teeId)).to.equal(false);
       expect((await nodes.signers(signer.address)).validUntil).to.equal(at);
@@ -59,8 +59,8 @@ describe("NodeRegistry.revokePCR", () => {
     await nodes.heartbeat(enclave.teeId, at, signature);
     await nextBlockAt(stage, at);
     await nodes.revokePCR(pcrHashOf(measurements), LLM_PROXY);
-    expect(await nodes.operatorOf(enclave.signer.address, 2, at - 1)).to.equal(operator);
-    expect(await nodes.operatorOf(enclave.signer.address, 2, at)).to.equal(ZeroAddress);
+    expect(await nodes.findOperator(enclave.signer.address, 2, at - 1)).to.equal(operator);
+    expect(await nodes.findOperator(enclave.signer.address, 2, at)).to.equal(ZeroAddress);
   });
 
   it("anybody may then take its enclaves off the list", async () => {

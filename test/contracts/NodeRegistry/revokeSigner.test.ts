@@ -22,8 +22,8 @@ describe("NodeRegistry.revokeSigner", () => {
     await expect(nodes.connect(operator).revokeSigner(testKey(1)))
       .to.emit(nodes, "SignerRevoked")
       .withArgs(nodeId, testKey(1));
-    expect(await nodes.operatorOf(testKey(1), 0, now - 1)).to.equal(operator);
-    expect(await nodes.operatorOf(testKey(1), 0, now)).to.equal(ZeroAddress);
+    expect(await nodes.findOperator(testKey(1), 0, now - 1)).to.equal(operator);
+    expect(await nodes.findOperator(testKey(1), 0, now)).to.equal(ZeroAddress);
     expect(await nodes.signersOf(nodeId)).to.deep.equal([testKey(3).address, testKey(2).address]);
   });
 
@@ -35,7 +35,7 @@ describe("NodeRegistry.revokeSigner", () => {
     await addKey(stage, operator, nodeId, testKey(4));
     await connection.networkHelpers.time.setNextBlockTimestamp(now);
     await nodes.connect(operator).revokeSigner(testKey(4));
-    expect(await nodes.operatorOf(testKey(4), 0, now)).to.equal(ZeroAddress);
+    expect(await nodes.findOperator(testKey(4), 0, now)).to.equal(ZeroAddress);
   });
 
   it("revokeSigner_others_areUntouched", async () => {
@@ -43,7 +43,7 @@ describe("NodeRegistry.revokeSigner", () => {
     const { nodes, operator } = stage;
     await nodes.connect(operator).revokeSigner(testKey(2));
     const now = await latestTimestamp(stage);
-    for (const number of [1, 3]) expect(await nodes.operatorOf(testKey(number), 0, now)).to.equal(operator);
+    for (const number of [1, 3]) expect(await nodes.findOperator(testKey(number), 0, now)).to.equal(operator);
   });
 
   it("revokeSigner_twice_reverts", async () => {

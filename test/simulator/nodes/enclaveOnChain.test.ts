@@ -104,7 +104,7 @@ describe("node in a registered enclave", function () {
     const publicKeyDer = ethers.getBytes(await world.nodes.getTEEPublicKey(teeId));
     checkTeeAnswer("chat", BODY, text, { teeId, publicKeyDer });
     const { receipt } = receiptOf(JSON.parse(text));
-    const operator = await world.nodes.operatorOf(enclave.signer.address, receipt.mode, receipt.servedAt);
+    const operator = await world.nodes.findOperator(enclave.signer.address, receipt.mode, receipt.servedAt);
     expect(operator.toLowerCase()).to.equal(world.operatorAddress);
     expect((JSON.parse(text) as TeeFields).tee_id).to.equal(teeId);
   });

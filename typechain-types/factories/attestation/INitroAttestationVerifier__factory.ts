@@ -483,7 +483,7 @@
     "inputs": [
       {
         "internalType": "address",
-        "name": "revoker",
+        "name": "revoker_",
         "type": "address"
       }
     ],

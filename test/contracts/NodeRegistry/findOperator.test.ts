@@ -6,7 +6,7 @@ import { addKey, registerKeyless } from "../../support/nodes.ts";
 import { latestTimestamp, testKey } from "../../support/protocol.ts";
 import { deployStage, nextBlockAt } from "../../support/stage.ts";
 
-describe("NodeRegistry.operatorOf", () => {
+describe("NodeRegistry.findOperator", () => {
   const key = testKey(1);
   const state = freshState(async () => {
     const stage = await deployStage();
@@ -19,22 +19,22 @@ describe("NodeRegistry.operatorOf", () => {
 
   it("operatorOf_interval_isHalfOpen", async () => {
     const { nodes, operator, from } = state();
-    expect(await nodes.operatorOf(key, 0, from - 1)).to.equal(ZeroAddress);
-    expect(await nodes.operatorOf(key, 0, from)).to.equal(operator);
-    expect(await nodes.operatorOf(key, 0, from + 99)).to.equal(operator);
-    expect(await nodes.operatorOf(key, 0, from + 100)).to.equal(ZeroAddress);
-    expect(await nodes.operatorOf(key, 0, MaxUint256)).to.equal(ZeroAddress);
+    expect(await nodes.findOperator(key, 0, from - 1)).to.equal(ZeroAddress);
+    expect(await nodes.findOperator(key, 0, from)).to.equal(operator);
+    expect(await nodes.findOperator(key, 0, from + 99)).to.equal(operator);
+    expect(await nodes.findOperator(key, 0, from + 100)).to.equal(ZeroAddress);
+    expect(await nodes.findOperator(key, 0, MaxUint256)).to.equal(ZeroAddress);
   });
 
   it("operatorOf_modesOtherThanVanilla_areZero", async () => {
     const { nodes, from } = state();
-    for (const mode of [1, 2, 7, 8, 255]) expect(await nodes.operatorOf(key, mode, from)).to.equal(ZeroAddress);
+    for (const mode of [1, 2, 7, 8, 255]) expect(await nodes.findOperator(key, mode, from)).to.equal(ZeroAddress);
   });
 
   it("operatorOf_unknownKey_isZero", async () => {
     const { nodes, from } = state();
-    expect(await nodes.operatorOf(testKey(2), 0, from)).to.equal(ZeroAddress);
-    expect(await nodes.operatorOf(ZeroAddress, 0, 0)).to.equal(ZeroAddress);
+    expect(await nodes.findOperator(testKey(2), 0, from)).to.equal(ZeroAddress);
+    expect(await nodes.findOperator(ZeroAddress, 0, 0)).to.equal(ZeroAddress);
   });
 
   it("operatorOf_pastOfARevokedKey_neverChanges", async () => {
@@ -44,6 +44,6 @@ describe("NodeRegistry.operatorOf", () => {
     await nodes.connect(operator).revokeSigner(key);
     await nodes.connect(operator).disable(nodeId);
     await nodes.connect(operator).enable(nodeId);
-    expect(await nodes.operatorOf(key, 0, from)).to.equal(operator);
+    expect(await nodes.findOperator(key, 0, from)).to.equal(operator);
   });
 });

@@ -70,6 +70,7 @@ describe("NodeRegistry.checkReceiptSignature", () => {
     ] as const) {
       expect(await nodes.checkReceiptSignature(of, found.receipt, found.signature)).to.equal(ZeroAddress);
     }
+    await nextBlockAt(stage, at + 1);
     await nodes.revokePCR(pcrHashOf(measurements), 0);
     const late = await signed(stage, await latestTimestamp(stage));
     expect(await nodes.checkReceiptSignature(domain, late.receipt, late.signature)).to.equal(ZeroAddress);

@@ -39,6 +39,9 @@ describe("runSimulation", () => {
       refunded: 1,
       supplyConserved: true,
     });
+    const { attestationGas, ...enclaves } = report.enclaves;
+    expect(enclaves).to.deep.equal({ attested: 2, requests: 9, sealed: 4, answered: 9, final: 9 });
+    expect(attestationGas).to.be.within(10_000_000, 16_400_000);
     expect(report.gasPerReceipt).to.be.greaterThan(0);
     expect(report.burnedWei).to.equal(1_600n * 10n ** 18n);
   });
@@ -49,6 +52,7 @@ describe("runSimulation", () => {
       [
         "requests",
         "answered",
+        "enclaves",
         "paid",
         "receipts",
         "settled",

@@ -227,11 +227,14 @@ export class SimulatedNetwork {
   /** Two operators whose nodes and gateways run in enclaves on one host; governance approves the code, and the chain checks that it is what runs. */
   async startEnclaves(): Promise<void> {
     const authorities = new CertificateChain(testRoot());
-    const nodes = { text: await this.#textNode(), risk: this.#riskNode(LIQUIDATION_RISK_ID) };
-    for (const [kind, createNode] of Object.entries(nodes)) {
-      const measurements = measureCode({ application: kind });
+    const kinds = [
+      { kind: "text", application: "llm-proxy", createNode: await this.#textNode() },
+      { kind: "risk", application: "local-inference", createNode: this.#riskNode(LIQUIDATION_RISK_ID) },
+    ];
+    for (const { kind, application, createNode } of kinds) {
+      const measurements = measureCode({ application });
       await this.participant("treasury").send(
-        this.contracts.nodes.approvePCR.populateTransaction(measurements, `simulator, ${kind}`, TeeType.LlmProxy),
+        this.contracts.nodes.approvePCR.populateTransaction(measurements, application, TeeType.LlmProxy),
       );
       this.images.push(pcrHashOf(measurements));
       const name = `enclave ${kind} operator`;

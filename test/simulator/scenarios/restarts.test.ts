@@ -67,7 +67,6 @@ describe("restarts", () => {
       restart(textOperator.settler),
       restart(riskOperator.node),
       restart(verifiers[0]!.node),
-      restart(enclaveOperator!.node),
       restart(riskOperator.settler),
       () => network.restartGateway(),
       restart(liar.settler),

@@ -4,7 +4,7 @@ import { Mode, type Hex, type Receipt, type SignedReceipt } from "../../../simul
 import { SumTree } from "../../../simulator/receipts/sumTree.ts";
 import { decodeBatchBlob } from "../../../simulator/settlement/batchBlob.ts";
 import { registeredVerifiers } from "../../../simulator/settlement/registeredVerifiers.ts";
-import { DAY, HOUR, increaseTime, Role, TERMS } from "../../support/protocol.ts";
+import { DAY, HOUR, increaseTime, latestTimestamp, Role, TERMS } from "../../support/protocol.ts";
 import { createSettlementWorld, eventually, type SettlementWorld } from "./settlementWorld.ts";
 
 const idsOf = (receipts: readonly SignedReceipt[]): Hex[] => receipts.map(({ receipt }) => receipt.requestId);
@@ -49,7 +49,9 @@ describe("BatchSettler", () => {
 
   it("makes batches by count and by age", async () => {
     const settler = await world.settler({ maxReceipts: 2, maxAgeMs: 3_600_000 });
-    const receipts = await world.serve(5, () => ({ servedAt: BigInt(Math.floor(Date.now() / 1000)) }));
+    // not later than the chain's last block: what is dated ahead of it is held back until the next
+    const servedAt = BigInt(await latestTimestamp(world));
+    const receipts = await world.serve(5, () => ({ servedAt }));
     await outcome("attested", 2);
     expect(settler.counts.final).to.equal(2);
     expect(world.outbox.unbatched(10), "the fifth waits").to.have.lengthOf(1);

@@ -7,6 +7,7 @@ import {CoseSign1} from "./CoseSign1.sol";
 import {Attestation, Certificate, INitroAttestationVerifier} from "./INitroAttestationVerifier.sol";
 import {IP384Verifier} from "./IP384Verifier.sol";
 import {ISha384} from "./ISha384.sol";
+import {LocalChain} from "./LocalChain.sol";
 import {NitroDocument, NitroDocuments} from "./NitroDocument.sol";
 import {Slice, Slices} from "./Slice.sol";
 import {X509, X509Certificate} from "./x509/X509Certificate.sol";
@@ -16,8 +17,6 @@ import {X509, X509Certificate} from "./x509/X509Certificate.sol";
 contract NitroAttestationVerifier is INitroAttestationVerifier, Ownable2Step {
     /// keccak256 of "aws.nitro-enclaves" Root-G1, SHA-256 fingerprint 641a0321…9bb5b
     bytes32 private constant AWS_ROOT = 0x311d96fcd5c5e0ccf72ef548e2ea7d4c0cd53ad7c4cc49e67471aed41d61f185;
-    uint256 private constant HARDHAT_CHAIN_ID = 31_337;
-    uint256 private constant GETH_DEV_CHAIN_ID = 1_337;
 
     uint256 private constant MAX_DOCUMENT_LENGTH = 16_384;
     uint256 private constant MAX_CERTIFICATE_LENGTH = 1_024;
@@ -53,7 +52,7 @@ contract NitroAttestationVerifier is INitroAttestationVerifier, Ownable2Step {
         sha384 = sha384_;
         root = keccak256(rootDer);
         if (root != AWS_ROOT) {
-            require(_isLocalChain(), TestRootOnPublicChain(block.chainid));
+            require(LocalChain.here(), TestRootOnPublicChain(block.chainid));
             emit TestRootTrusted(root, block.chainid);
         }
 
@@ -118,7 +117,7 @@ contract NitroAttestationVerifier is INitroAttestationVerifier, Ownable2Step {
 
     /// @inheritdoc INitroAttestationVerifier
     function isLive(bytes32 certificate) external view returns (bool live) {
-        if (isTestRoot() && !_isLocalChain()) return false;
+        if (isTestRoot() && !LocalChain.here()) return false;
         uint256 casBelow;
         while (true) {
             Certificate storage record = _certificates[certificate];
@@ -258,15 +257,11 @@ contract NitroAttestationVerifier is INitroAttestationVerifier, Ownable2Step {
 
     /// A chain's id can change after deployment, when a development chain is forked off as something else.
     function _requireRightChain() private view {
-        require(!isTestRoot() || _isLocalChain(), TestRootOnPublicChain(block.chainid));
+        require(!isTestRoot() || LocalChain.here(), TestRootOnPublicChain(block.chainid));
     }
 
     function _requireCertificateLength(uint256 length) private pure {
         require(length <= MAX_CERTIFICATE_LENGTH, CertificateTooLong(length, MAX_CERTIFICATE_LENGTH));
-    }
-
-    function _isLocalChain() private view returns (bool) {
-        return block.chainid == HARDHAT_CHAIN_ID || block.chainid == GETH_DEV_CHAIN_ID;
     }
 
     function _earlier(uint64 a, uint64 b) private pure returns (uint64) {

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 
 import {INitroAttestationVerifier} from "../attestation/INitroAttestationVerifier.sol";
+import {LocalChain} from "../attestation/LocalChain.sol";
 import {
     AttestationVerifier,
     EnclaveImage,
@@ -68,7 +69,7 @@ abstract contract EnclavePolicy is IEnclaveRegistry, Ownable2Step {
     /// @inheritdoc IEnclaveRegistry
     function addVerifier(INitroAttestationVerifier verifier) external onlyOwner returns (uint256 index) {
         bool testRoot = verifier.isTestRoot();
-        require(!testRoot || _isLocalChain(), TestRootOnPublicChain(block.chainid));
+        require(!testRoot || LocalChain.here(), TestRootOnPublicChain(block.chainid));
         index = _verifiers.length;
         for (uint256 i; i < index; ++i) {
             require(address(_verifiers[i].verifier) != address(verifier), VerifierExists(address(verifier)));
@@ -180,11 +181,6 @@ abstract contract EnclavePolicy is IEnclaveRegistry, Ownable2Step {
         _types[teeType] = TEETypeInfo(name, block.timestamp);
         _typeIds.push(teeType);
         emit TEETypeAdded(teeType, name);
-    }
-
-    /// Chain ids of Hardhat, Anvil and Ganache.
-    function _isLocalChain() private view returns (bool) {
-        return block.chainid == 31337 || block.chainid == 1337;
     }
 
     /// Debug mode measures everything as zero.

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {EnclaveRegistry} from "./EnclaveRegistry.sol";
+import {IEnclaveKeys} from "./IEnclaveKeys.sol";
 import {Enclave, IEnclaveRegistry, OhttpConfig, TEEInfo} from "./IEnclaveRegistry.sol";
 
 /// @title Enclaves as OpenGradient's registry shows them
@@ -73,7 +74,7 @@ abstract contract EnclaveReads is EnclaveRegistry {
         return (key, _enclaves[key]);
     }
 
-    /// @inheritdoc IEnclaveRegistry
+    /// @inheritdoc IEnclaveKeys
     function getTEEPublicKey(bytes32 teeId) external view returns (bytes memory signingKey) {
         (, Enclave storage e) = _requireEnclave(teeId);
         (, signingKey, ) = _keysOf(e);

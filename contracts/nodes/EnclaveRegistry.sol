@@ -11,6 +11,7 @@ import {CompactSignature, Receipt, ReceiptLib} from "../receipts/ReceiptLib.sol"
 import {CodeData} from "./CodeData.sol";
 import {EnclavePolicy} from "./EnclavePolicy.sol";
 import {Enclave, EnclaveImage, IEnclaveRegistry} from "./IEnclaveRegistry.sol";
+import {IEnclaveKeys} from "./IEnclaveKeys.sol";
 import {INodeRegistry} from "./INodeRegistry.sol";
 
 /// @title Enclaves of nodes: registered by attestation, kept by heartbeats
@@ -149,7 +150,7 @@ abstract contract EnclaveRegistry is INodeRegistry, EnclavePolicy, EIP712 {
         return findOperator(ReceiptLib.recover(digest, signature), receipt.mode, receipt.servedAt);
     }
 
-    /// @inheritdoc IEnclaveRegistry
+    /// @inheritdoc IEnclaveKeys
     function isLiveAt(bytes32 teeId, uint256 timestamp) public view returns (bool) {
         return _isLive(_enclaves[_enclaveKeys[teeId]], timestamp);
     }

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {INitroAttestationVerifier} from "../attestation/INitroAttestationVerifier.sol";
 import {CompactSignature, Receipt} from "../receipts/ReceiptLib.sol";
+import {IEnclaveKeys} from "./IEnclaveKeys.sol";
 
 /// @notice Measurements of an enclave image: SHA-384, 48 bytes each.
 struct PCRMeasurements {
@@ -105,7 +106,7 @@ struct TEEInfo {
 /// X25519 key of its sealed inputs (`public_key`, 65 + 32 bytes), its TLS certificate and its RSA signing key (`user_data`,
 /// 68 bytes, OpenGradient's). From then on the enclave signs receipts of mode TEE, until its attestation wears out.
 /// @dev `teeId` = keccak256 of the RSA signing key's SPKI DER, as in OpenGradient's registry.
-interface IEnclaveRegistry {
+interface IEnclaveRegistry is IEnclaveKeys {
     event TEETypeAdded(uint8 indexed typeId, string name);
     event PCRApproved(bytes32 indexed pcrHash, uint8 indexed teeType, string version);
     event PCRRevoked(bytes32 indexed pcrHash, uint8 indexed teeType);
@@ -174,6 +175,7 @@ interface IEnclaveRegistry {
     /// @notice Disables whatever was attested by a verifier, from this second on. Owner or guardian.
     function removeVerifier(uint256 index) external;
 
+    /// @notice Sets who may revoke besides the owner. Owner only.
     function setGuardian(address guardian) external;
 
     /// @notice How long an attestation holds, seconds, from an hour to 30 days; those made before keep their end. Owner only.
@@ -228,9 +230,6 @@ interface IEnclaveRegistry {
         CompactSignature calldata signature
     ) external view returns (address);
 
-    /// @notice Whether a receipt of an enclave dated `timestamp`, unix seconds, is good.
-    function isLiveAt(bytes32 teeId, uint256 timestamp) external view returns (bool);
-
     /// @notice An enclave's record and the address of its key; all zero when there is none.
     function enclave(bytes32 teeId) external view returns (address key, Enclave memory);
 
@@ -248,7 +247,6 @@ interface IEnclaveRegistry {
     function getTEEsByType(uint8 teeType) external view returns (bytes32[] memory teeIds);
     function getTEEsByOwner(address owner) external view returns (bytes32[] memory teeIds);
     function getTEE(bytes32 teeId) external view returns (TEEInfo memory);
-    function getTEEPublicKey(bytes32 teeId) external view returns (bytes memory);
     function isTEEEnabled(bytes32 teeId) external view returns (bool);
     function isTEEActive(bytes32 teeId) external view returns (bool);
     function isPCRApproved(uint8 teeType, bytes32 pcrHash) external view returns (bool);

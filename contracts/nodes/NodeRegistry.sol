@@ -16,7 +16,7 @@ contract NodeRegistry is EnclaveReads {
     bytes32 private constant SIGNER_CONSENT_TYPEHASH = keccak256(
         "SignerConsent(bytes32 nodeId,address operator,uint40 validUntil)"
     );
-    uint8 private constant MODE_VANILLA = 1;
+    uint8 private constant VANILLA_BIT = 1;
     uint256 private constant MAX_LIVE_SIGNERS = 4;
     uint256 private constant MAX_ENDPOINT_LENGTH = 256;
 
@@ -95,9 +95,9 @@ contract NodeRegistry is EnclaveReads {
         _dropExpired(live);
         require(live.length < MAX_LIVE_SIGNERS, TooManySigners(MAX_LIVE_SIGNERS));
         live.push(key);
-        _signers[key] = Signer(msg.sender, uint40(block.timestamp), validUntil, MODE_VANILLA);
+        _signers[key] = Signer(msg.sender, uint40(block.timestamp), validUntil, VANILLA_BIT);
         nodeOfSigner[key] = nodeId;
-        emit SignerAdded(nodeId, key, validUntil, MODE_VANILLA);
+        emit SignerAdded(nodeId, key, validUntil, VANILLA_BIT);
     }
 
     /// @inheritdoc INodeRegistry

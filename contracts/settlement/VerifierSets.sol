@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
+import {CodeData} from "../nodes/CodeData.sol";
 import {INodeStaking, Role} from "../staking/INodeStaking.sol";
 
 /// @title Verifier seats, and snapshots of them
@@ -171,14 +172,7 @@ abstract contract VerifierSets is EIP712 {
         assembly ("memory-safe") {
             mstore(add(body, 32), totalStake)
         }
-        // PUSH2 size, DUP1, PUSH1 10, RETURNDATASIZE (0), CODECOPY, RETURNDATASIZE (0), RETURN; then the code, which begins with STOP
-        bytes memory init = abi.encodePacked(hex"61", uint16(body.length + 1), hex"80600a3d393df300", body);
-        address code;
-        assembly ("memory-safe") {
-            code := create(0, add(init, 32), mload(init))
-        }
-        // only for want of gas: the code is far below the size limit
-        require(code != address(0), SetNotUsable(setId));
+        address code = CodeData.write(body);
         Snapshot storage previous = snapshots[setId - 1];
         if (previous.code != address(0)) previous.supersededAt = uint48(block.timestamp);
         snapshots[setId] = Snapshot(code, uint48(block.timestamp), 0);

@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 
 import { p384 } from "@noble/curves/nist.js";
 
+import { certificateName } from "../../simulator/enclave/certificateName.ts";
 import { type AttestationFields, attestationPayload } from "../../simulator/enclave/attestationDocument.ts";
 import { array, bytes, map } from "../../simulator/enclave/cbor.ts";
 import { ES384_HEADER, sigStructure } from "../../simulator/enclave/coseSign1.ts";
 import { deployAttestation, GAS, ISSUED_AT, MEASURED, PLACE } from "../../test/support/attestation.ts";
-import { certificateName } from "../../test/support/certificateBytes.ts";
 import chain from "./attestationChain.json" with { type: "json" };
 import type { GasMeter } from "./GasMeter.ts";
 

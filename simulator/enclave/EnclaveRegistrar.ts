@@ -7,8 +7,9 @@ import { ChainProvider } from "../chain/ChainProvider.ts";
 import type { Chain } from "../chain/connectChain.ts";
 import { TRANSACTION_GAS_CAP, type TransactionSubmitter } from "../chain/TransactionSubmitter.ts";
 import type { Hex } from "../receipts/types.ts";
-import { certificateName, documentCertificates } from "./documentCertificates.ts";
+import { certificateName } from "./certificateName.ts";
 import type { Enclave } from "./Enclave.ts";
+import { readDocument } from "./readDocument.ts";
 
 /** Types of enclaves that every registry has. */
 export const TeeType = { LlmProxy: 0, Validator: 1 } as const;
@@ -93,7 +94,8 @@ export class EnclaveRegistrar {
   ): Promise<Attested> {
     const { submitter, logger } = this.#options;
     const document = enclave.attest(Buffer.from((await this.#challenge(nodeId, teeType)).slice(2), "hex"));
-    const certificates = documentCertificates(document);
+    const { cabundle, certificate } = readDocument(document).payload;
+    const certificates = [...cabundle, certificate];
     const verifier = await this.#verifierFor(certificates[0]!);
     const request = await call(verifier.index, document);
 

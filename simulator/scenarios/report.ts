@@ -87,7 +87,7 @@ export function renderReport(report: SimulationReport): string {
     ["receipts held by clients", report.receipts],
     ["receipts settled / final", `${report.settled} / ${report.final} in ${report.batches} batches`],
     ["of these final by enclaves", report.enclaves.final],
-    ["enclaves attested on chain, gas of one", `${report.enclaves.attested}, ${report.enclaves.attestationGas}`],
+    ["enclaves attested on chain, gas of one", `${report.enclaves.attested}, ${whole(report.enclaves.attestationGas)}`],
     ["batches proven wrong, operators slashed", `${report.challenged}, ${report.slashed}`],
     ["escrow requests refunded", report.refunded],
     ["fast path (request to verified answer)", ms(report.fastPathMs)],
@@ -113,6 +113,8 @@ export function renderReport(report: SimulationReport): string {
     `finished in ${(report.durationMs / 1_000).toFixed(1)} s`,
   ].join("\n");
 }
+
+const whole = (value: number): string => value.toLocaleString("en-US");
 
 function opg(wei: bigint, signed = false): string {
   const text = Number(formatEther(wei)).toLocaleString("en-US", {

@@ -61,12 +61,14 @@ export async function runSimulation(settings: SimulationSettings): Promise<Simul
         title: `Send ${settings.requests} paid requests`,
         task: async (_, task) => {
           const work = makeWorkload(settings.requests, settings.seed);
-          traffic = await sendTraffic(createClients(network), work, settings.concurrency, (done) => {
+          const { concurrency } = settings;
+          const onProgress = (done: number) => {
             // where there is no terminal, every update is a line
             if (process.stdout.isTTY || done % Math.ceil(settings.requests / 10) === 0) {
               task.output = `${done} of ${settings.requests}`;
             }
-          });
+          };
+          traffic = await sendTraffic(createClients(network), work, { concurrency, onProgress });
         },
       },
       {

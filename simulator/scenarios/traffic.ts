@@ -1,6 +1,8 @@
 import OpenAI from "openai";
 import { parseEther } from "ethers";
 
+import { delay } from "../chain/delay.ts";
+import { VerificationError } from "../client/ClientError.ts";
 import { OpenGradientClient } from "../client/OpenGradientClient.ts";
 import type { VerifiedReceipt } from "../client/ReceiptBook.ts";
 import { OnChainSignerDirectory } from "../client/SignerDirectory.ts";
@@ -24,12 +26,10 @@ export interface Traffic {
 
 const MAX_PAYMENT_WEI = parseEther("0.02");
 const MAX_TOKENS = 48;
+const ASK_AGAIN_MS = 100;
 
-/**
- * A client of the simulation's, which pays by signature alone.
- * @param send instead of the global fetch.
- */
-export function createClient(network: SimulatedNetwork, send: typeof fetch = fetch): OpenGradientClient {
+/** A client of the simulation's, which pays by signature alone. */
+export function createClient(network: SimulatedNetwork): OpenGradientClient {
   const { chain, contracts, gateway } = network;
   return new OpenGradientClient({
     wallet: network.participant("client").privateKey,
@@ -37,7 +37,6 @@ export function createClient(network: SimulatedNetwork, send: typeof fetch = fet
     domain: contracts.domain,
     asset: contracts.addresses.opg,
     maxPaymentWei: MAX_PAYMENT_WEI,
-    fetch: send,
     signers: new OnChainSignerDirectory(chain.provider, contracts.addresses.nodes),
     settlement: { chain, blobs: network.blobs(), fromBlock: contracts.startBlock },
   });
@@ -66,21 +65,27 @@ export function createEnclaveClient(network: SimulatedNetwork, sealed: boolean):
 /** A client for each route. */
 export type Clients = Readonly<Record<Route, OpenGradientClient>>;
 
-/** @param send what the public gateway's client uses instead of the global fetch. */
-export function createClients(network: SimulatedNetwork, send?: typeof fetch): Clients {
+export function createClients(network: SimulatedNetwork): Clients {
   return {
-    gateway: createClient(network, send),
+    gateway: createClient(network),
     enclave: createEnclaveClient(network, false),
     sealed: createEnclaveClient(network, true),
   };
+}
+
+export interface TrafficOptions {
+  /** Requests under way at once. */
+  concurrency: number;
+  onProgress?: (done: number) => void;
+  /** How long a request that fails is asked again, with the payment it has. Default: not at all. */
+  patienceMs?: number;
 }
 
 /** Sends the work: text through the stock `openai` client, tensors to the gateways' own endpoint; each paid, each answer checked. */
 export async function sendTraffic(
   clients: Clients,
   work: readonly WorkItem[],
-  concurrency: number,
-  onProgress: (done: number) => void,
+  { concurrency, onProgress, patienceMs = 0 }: TrafficOptions,
 ): Promise<Traffic> {
   const all = Object.entries(clients) as [Route, OpenGradientClient][];
   const senders = new Map(
@@ -92,15 +97,27 @@ export async function sendTraffic(
   let done = 0;
   const outcomes = await pooled(work, concurrency, async (item): Promise<Outcome> => {
     const startMs = performance.now();
-    const failure = await senders.get(item.route)!(item).then(
-      () => undefined,
-      (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
-    );
-    onProgress(++done);
+    const failure = await untilAnswered(() => senders.get(item.route)!(item), startMs + patienceMs);
+    onProgress?.(++done);
     return { item, elapsedMs: performance.now() - startMs, ...(failure && { error: failure }) };
   });
   await Promise.all(all.map(([, client]) => client.close()));
   return { outcomes, receipts: all.flatMap(([, client]) => client.receipts) };
+}
+
+/** What the last try failed with. A false answer is not asked for again. */
+async function untilAnswered(ask: () => Promise<void>, endMs: number): Promise<Error | undefined> {
+  for (;;) {
+    try {
+      await ask();
+      return undefined;
+    } catch (caught) {
+      const error = caught instanceof Error ? caught : new Error(String(caught));
+      const isFalse = error instanceof VerificationError || error.cause instanceof VerificationError;
+      if (isFalse || performance.now() > endMs) return error;
+      await delay(ASK_AGAIN_MS);
+    }
+  }
 }
 
 async function send(client: OpenGradientClient, openai: OpenAI, item: WorkItem): Promise<void> {

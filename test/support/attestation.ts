@@ -1,5 +1,5 @@
 import type { HardhatEthersSigner } from "@nomicfoundation/hardhat-ethers/types";
-import { ethers } from "ethers";
+import { ethers, type Signer } from "ethers";
 import { network } from "hardhat";
 import type { NetworkConnection } from "hardhat/types/network";
 
@@ -46,12 +46,21 @@ export async function deployAttestation(options: AttestationStageOptions = {}): 
     HardhatEthersSigner,
     HardhatEthersSigner,
   ];
+  const contracts = await deployVerifier(owner, rootDer);
+  await connection.networkHelpers.time.increaseTo(at);
+  return { connection, owner, revoker, stranger, ...contracts };
+}
+
+/** A verifier of attestations under a root, and what it computes with. */
+export async function deployVerifier(
+  owner: Signer,
+  rootDer: Uint8Array = TEST_ROOT_DER,
+): Promise<Pick<AttestationStage, "p384" | "sha384" | "verifier">> {
   const { P384Verifier__factory, Sha384__factory, NitroAttestationVerifier__factory } = factories.attestation;
   const p384 = await new P384Verifier__factory(owner).deploy();
   const sha384 = await new Sha384__factory(owner).deploy();
   const verifier = await new NitroAttestationVerifier__factory(owner).deploy(p384, sha384, rootDer, owner, GAS);
-  await connection.networkHelpers.time.increaseTo(at);
-  return { connection, owner, revoker, stranger, p384, sha384, verifier };
+  return { p384, sha384, verifier };
 }
 
 /** A chain that begins ten minutes before a time, whatever the time is here. */

@@ -45,9 +45,6 @@ export function rewritten(
   return { ...certificate, der: signedCertificate(tbs, ecdsaWith("sha384"), signature) };
 }
 
-/** How the verifier calls a certificate: keccak256 of its TBSCertificate. */
-export const certificateName = (der: Uint8Array): string => ethers.keccak256(partsOf(der)[0]!.whole);
-
 /** By what a certificate is revoked. @param issuerName DER of the issuer's Name. */
 export function revocationId(der: Uint8Array, issuerName: Uint8Array): string {
   const magnitude = new X509Certificate(der).serialNumber.toLowerCase();

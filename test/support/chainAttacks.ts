@@ -1,5 +1,6 @@
 import { expect } from "chai";
 
+import { certificateName } from "../../simulator/enclave/certificateName.ts";
 import type { NitroAttestationVerifier } from "../../typechain-types/index.ts";
 import {
   type AttestationStage,
@@ -10,7 +11,6 @@ import {
   issueChain,
   type TestChain,
 } from "./attestation.ts";
-import { certificateName } from "./certificateBytes.ts";
 import { freshState } from "./freshState.ts";
 
 const LEVELS = ["regional", "zonal", "instance", "leaf"] as const;

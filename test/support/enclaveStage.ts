@@ -1,21 +1,16 @@
 import { randomBytes } from "node:crypto";
 
 import { decode } from "cbor2";
-import { ethers, type ContractTransactionResponse, type Signer } from "ethers";
+import type { ContractTransactionResponse, Signer } from "ethers";
 
 import { CertificateChain } from "../../simulator/enclave/CertificateChain.ts";
 import { Enclave } from "../../simulator/enclave/Enclave.ts";
 import { signHeartbeat } from "../../simulator/enclave/EnclaveKeeper.ts";
 import { SoftwareNsm, type Measurements } from "../../simulator/enclave/SoftwareNsm.ts";
-import { TEST_ROOT_DER, testRoot } from "../../simulator/enclave/testRoot.ts";
+import { testRoot } from "../../simulator/enclave/testRoot.ts";
 import type { Hex } from "../../simulator/receipts/types.ts";
-import {
-  NitroAttestationVerifier__factory,
-  P384Verifier__factory,
-  Sha384__factory,
-  type NitroAttestationVerifier,
-  type NodeRegistry,
-} from "../../typechain-types/index.ts";
+import type { NitroAttestationVerifier, NodeRegistry } from "../../typechain-types/index.ts";
+import { deployVerifier } from "./attestation.ts";
 import { latestTimestamp, type Protocol } from "./protocol.ts";
 import { deployStage } from "./stage.ts";
 import { registerKeyless } from "./nodes.ts";
@@ -47,19 +42,10 @@ export const randomMeasurements = (): Measurements => ({
   pcr2: randomBytes(48),
 });
 
-export const pcrHashOf = ({ pcr0, pcr1, pcr2 }: Measurements): string =>
-  ethers.keccak256(Buffer.concat([pcr0, pcr1, pcr2]));
-
-/** A verifier that trusts the test root, or another. */
-export async function deployAttestation(owner: Signer, root: Uint8Array = TEST_ROOT_DER) {
-  const p384 = await new P384Verifier__factory(owner).deploy();
-  const sha384 = await new Sha384__factory(owner).deploy();
-  return new NitroAttestationVerifier__factory(owner).deploy(p384, sha384, root, owner);
-}
-
-export async function deployEnclaveStage(): Promise<EnclaveStage> {
-  const stage = await deployStage();
-  const attestation = await deployAttestation(stage.owner);
+/** @param chain another chain than the usual one. */
+export async function deployEnclaveStage(chain: { chainId?: number } = {}): Promise<EnclaveStage> {
+  const stage = await deployStage(chain);
+  const { verifier: attestation } = await deployVerifier(stage.owner);
   const measurements = randomMeasurements();
   await stage.nodes.addVerifier(attestation);
   await stage.nodes.approvePCR(measurements, "1.0.0", LLM_PROXY);

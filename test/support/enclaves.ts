@@ -1,15 +1,8 @@
 import { JsonRpcProvider, type Wallet } from "ethers";
 import type { Enclave } from "../../simulator/enclave/Enclave.ts";
-import { TEST_ROOT_DER } from "../../simulator/enclave/testRoot.ts";
 import type { Hex } from "../../simulator/receipts/types.ts";
-import {
-  NitroAttestationVerifier__factory,
-  NodeRegistry__factory,
-  NodeStaking__factory,
-  P384Verifier__factory,
-  Sha384__factory,
-  type NodeRegistry,
-} from "../../typechain-types/index.ts";
+import { NodeRegistry__factory, NodeStaking__factory, type NodeRegistry } from "../../typechain-types/index.ts";
+import { deployVerifier } from "./attestation.ts";
 
 const UNBONDING_SECONDS = 7 * 86_400;
 const GAS_CAP = 16_777_216n;
@@ -19,14 +12,7 @@ const INFERENCE_ROLE = 0;
 export async function deployEnclaveRegistry(owner: Wallet, opg: string): Promise<NodeRegistry> {
   const staking = await new NodeStaking__factory(owner).deploy(opg, owner.address, UNBONDING_SECONDS);
   const nodes = await new NodeRegistry__factory(owner).deploy(await staking.getAddress(), owner.address);
-  const p384 = await new P384Verifier__factory(owner).deploy();
-  const sha384 = await new Sha384__factory(owner).deploy();
-  const verifier = await new NitroAttestationVerifier__factory(owner).deploy(
-    await p384.getAddress(),
-    await sha384.getAddress(),
-    TEST_ROOT_DER,
-    owner.address,
-  );
+  const { verifier } = await deployVerifier(owner);
   await (await nodes.addVerifier(await verifier.getAddress())).wait();
   return nodes;
 }

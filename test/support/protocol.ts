@@ -51,8 +51,8 @@ export interface Protocol {
 }
 
 /** All contracts on a fresh in-process chain, wired as a deployment wires them. */
-export async function deployProtocol(): Promise<Protocol> {
-  const connection = await network.create();
+export async function deployProtocol(chain: { chainId?: number } = {}): Promise<Protocol> {
+  const connection = await network.create({ override: chain });
   const accounts = await connection.ethers.getSigners();
   const owner = accounts[0]!;
   const opg = await new OPG__factory(owner).deploy(owner);

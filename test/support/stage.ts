@@ -20,8 +20,8 @@ const PARTS = [
 /** The protocol with the dev accounts under the parts they play; the first is deployer and owner. */
 export type Stage = Protocol & Record<(typeof PARTS)[number], HardhatEthersSigner>;
 
-export async function deployStage(): Promise<Stage> {
-  const protocol = await deployProtocol();
+export async function deployStage(chain: { chainId?: number } = {}): Promise<Stage> {
+  const protocol = await deployProtocol(chain);
   const signers = await protocol.connection.ethers.getSigners();
   const parts = Object.fromEntries(PARTS.map((part, index) => [part, signers[index]]));
   return { ...protocol, ...parts } as Stage;

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { ethers } from "ethers";
 
+import { certificateName } from "../../../simulator/enclave/certificateName.ts";
 import { type Certificate, issueCertificate } from "../../../simulator/enclave/certificate.ts";
 import { regionalSpec } from "../../../simulator/enclave/certificateProfiles.ts";
 import { bitString, sequence, tlv } from "../../../simulator/enclave/der.ts";
@@ -14,7 +15,7 @@ import {
   PLACE,
   type TestChain,
 } from "../../support/attestation.ts";
-import { certificateName, elements, otherS, partsOf, revocationId } from "../../support/certificateBytes.ts";
+import { elements, otherS, partsOf, revocationId } from "../../support/certificateBytes.ts";
 import { anyHash, chainAttacks, expectRefusal } from "../../support/chainAttacks.ts";
 
 /** What is remembered must neither outlive what it was checked under nor stand in for a check. */

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { ethers } from "ethers";
 
+import { certificateName } from "../../../simulator/enclave/certificateName.ts";
 import {
   basicConstraints,
   type Certificate,
@@ -21,7 +22,6 @@ import {
   PLACE,
   type TestChain,
 } from "../../support/attestation.ts";
-import { certificateName } from "../../support/certificateBytes.ts";
 import { chainAttacks, nameOf } from "../../support/chainAttacks.ts";
 
 describe("NitroAttestationVerifier attacks, chains", () => {

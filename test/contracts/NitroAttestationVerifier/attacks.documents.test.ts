@@ -3,6 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { expect } from "chai";
 import { ethers } from "ethers";
 
+import { certificateName } from "../../../simulator/enclave/certificateName.ts";
 import { attestationEntries, attestationPayload } from "../../../simulator/enclave/attestationDocument.ts";
 import * as cbor from "../../../simulator/enclave/cbor.ts";
 import { coseSign1, ecdsaSha384, ES384_HEADER, sigStructure } from "../../../simulator/enclave/coseSign1.ts";
@@ -16,7 +17,7 @@ import {
   MEASURED,
   signEntries,
 } from "../../support/attestation.ts";
-import { certificateName, otherS } from "../../support/certificateBytes.ts";
+import { otherS } from "../../support/certificateBytes.ts";
 import { anyHash } from "../../support/chainAttacks.ts";
 import { freshState } from "../../support/freshState.ts";
 

@@ -1,9 +1,10 @@
 import { expect } from "chai";
 import { ethers } from "ethers";
 
+import { certificateName } from "../../../simulator/enclave/certificateName.ts";
 import { sequence, tlv } from "../../../simulator/enclave/der.ts";
 import { documentOf, GAS, issueChain, issueLeaf, ISSUED_AT } from "../../support/attestation.ts";
-import { certificateName, rewritten } from "../../support/certificateBytes.ts";
+import { rewritten } from "../../support/certificateBytes.ts";
 import { chainAttacks, expectRefusal, nameOf } from "../../support/chainAttacks.ts";
 
 const LEVELS = ["regional", "zonal", "instance", "leaf"] as const;

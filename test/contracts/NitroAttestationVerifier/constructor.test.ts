@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { ethers } from "ethers";
 
+import { certificateName } from "../../../simulator/enclave/certificateName.ts";
 import { basicConstraints, issueCertificate, keyUsage } from "../../../simulator/enclave/certificate.ts";
 import { TEST_ROOT_DER, testRoot } from "../../../simulator/enclave/testRoot.ts";
 import { factories } from "../../../typechain-types/index.ts";
@@ -12,7 +13,7 @@ import {
   issueChain,
   ISSUED_AT,
 } from "../../support/attestation.ts";
-import { certificateName, revocationId } from "../../support/certificateBytes.ts";
+import { revocationId } from "../../support/certificateBytes.ts";
 import { freshState } from "../../support/freshState.ts";
 import { realDocument } from "../../support/realDocuments.ts";
 

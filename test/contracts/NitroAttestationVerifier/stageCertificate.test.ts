@@ -1,9 +1,10 @@
 import { expect } from "chai";
 import { ethers } from "ethers";
 
+import { certificateName } from "../../../simulator/enclave/certificateName.ts";
 import type { Certificate } from "../../../simulator/enclave/certificate.ts";
 import { deployAttestation, documentOf, GAS, issueChain, issueLeaf } from "../../support/attestation.ts";
-import { certificateName, revocationId } from "../../support/certificateBytes.ts";
+import { revocationId } from "../../support/certificateBytes.ts";
 import { freshState } from "../../support/freshState.ts";
 
 describe("NitroAttestationVerifier stageCertificate", () => {

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { ethers } from "ethers";
 
+import { certificateName } from "../../../simulator/enclave/certificateName.ts";
 import { attestationEntries, attestationPayload } from "../../../simulator/enclave/attestationDocument.ts";
 import * as cbor from "../../../simulator/enclave/cbor.ts";
 import { CertificateChain } from "../../../simulator/enclave/CertificateChain.ts";
@@ -19,7 +20,7 @@ import {
   MEASURED_HASH,
   signEntries,
 } from "../../support/attestation.ts";
-import { certificateName, otherS } from "../../support/certificateBytes.ts";
+import { otherS } from "../../support/certificateBytes.ts";
 import { freshState } from "../../support/freshState.ts";
 
 describe("NitroAttestationVerifier verify", () => {

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 
-import { deployEnclaveStage, LLM_PROXY, pcrHashOf, randomMeasurements } from "../../support/enclaveStage.ts";
+import { pcrHashOf } from "../../../simulator/enclave/measure.ts";
+import { deployEnclaveStage, LLM_PROXY, randomMeasurements } from "../../support/enclaveStage.ts";
 import { freshState } from "../../support/freshState.ts";
 import { latestTimestamp } from "../../support/protocol.ts";
 

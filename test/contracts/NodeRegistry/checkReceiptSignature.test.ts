@@ -1,9 +1,10 @@
 import { expect } from "chai";
 import { id, ZeroAddress } from "ethers";
 
+import { pcrHashOf } from "../../../simulator/enclave/measure.ts";
 import { SettlementHasher } from "../../../simulator/receipts/eip712.ts";
 import { Mode, type Hex, type Receipt } from "../../../simulator/receipts/types.ts";
-import { deployRegisteredEnclave, heartbeatOf, pcrHashOf } from "../../support/enclaveStage.ts";
+import { deployRegisteredEnclave, heartbeatOf } from "../../support/enclaveStage.ts";
 import { freshState } from "../../support/freshState.ts";
 import { gasOfCall } from "../../support/gasOfCall.ts";
 import { latestTimestamp } from "../../support/protocol.ts";

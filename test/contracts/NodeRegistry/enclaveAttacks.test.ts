@@ -66,6 +66,26 @@ describe("attacks on the registration of enclaves", () => {
     ).to.be.revertedWithCustomError(twin, "WrongChallenge");
   });
 
+  it("documentReplayedOnAnotherChain_reverts, though everything there has the same address", async () => {
+    const stage = state();
+    const { enclave, document } = await attested(stage);
+    const other = await deployEnclaveStage({ chainId: 1337 });
+    try {
+      expect(await other.nodes.getAddress()).to.equal(await stage.nodes.getAddress());
+      expect(await other.attestation.getAddress()).to.equal(await stage.attestation.getAddress());
+      await other.nodes.approvePCR(stage.measurements, "1.0.0", LLM_PROXY);
+      // its clock may be behind the first chain's
+      await other.connection.networkHelpers.time.increase(60);
+      await challengeFor(other.nodes, other.operator, other.nodeId);
+      await expect(registerEnclave(other, enclave, { document })).to.be.revertedWithCustomError(
+        other.nodes,
+        "WrongChallenge",
+      );
+    } finally {
+      await other.connection.close();
+    }
+  });
+
   it("challengeIsGoneOnceUsed, soTheDocumentIsGoodOnce", async () => {
     const stage = state();
     const { nodes, nodeId } = stage;

@@ -3,8 +3,8 @@ import { ethers, ZeroAddress } from "ethers";
 import { network } from "hardhat";
 
 import { NodeRegistry__factory, NodeStaking__factory, OPG__factory } from "../../../typechain-types/index.ts";
+import { deployVerifier } from "../../support/attestation.ts";
 import {
-  deployAttestation,
   deployRegisteredEnclave,
   registerEnclave,
   renewAttestation,
@@ -19,7 +19,7 @@ describe("NodeRegistry.addVerifier and removeVerifier", () => {
 
   it("shows the root, and that it is a test's", async () => {
     const { nodes, attestation, owner } = state();
-    const second = await deployAttestation(owner);
+    const { verifier: second } = await deployVerifier(owner);
     await expect(nodes.addVerifier(second))
       .to.emit(nodes, "VerifierAdded")
       .withArgs(1, second, await second.root(), true);
@@ -33,7 +33,7 @@ describe("NodeRegistry.addVerifier and removeVerifier", () => {
   it("roots rotate: one is added, enclaves move over, the old one goes", async () => {
     const stage = state();
     const { nodes, enclave, owner } = stage;
-    await nodes.addVerifier(await deployAttestation(owner));
+    await nodes.addVerifier((await deployVerifier(owner)).verifier);
     await renewAttestation({ ...stage, verifier: 1 }, enclave);
     await nodes.removeVerifier(0);
     expect(await nodes.isTEEActive(enclave.teeId)).to.equal(true);
@@ -74,7 +74,7 @@ describe("NodeRegistry.addVerifier and removeVerifier", () => {
 
   it("adding is the owner's, removing the guardian's too", async () => {
     const { nodes, owner, challenger, stranger } = state();
-    const second = await deployAttestation(owner);
+    const { verifier: second } = await deployVerifier(owner);
     await nodes.setGuardian(challenger);
     await expect(nodes.connect(challenger).addVerifier(second)).to.be.revertedWithCustomError(
       nodes,

@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import { AbiCoder, hexlify, Interface } from "ethers";
 
-import { deployRegisteredEnclave, pcrHashOf, registerEnclave, startEnclave } from "../../support/enclaveStage.ts";
+import { pcrHashOf } from "../../../simulator/enclave/measure.ts";
+import { deployRegisteredEnclave, registerEnclave, startEnclave } from "../../support/enclaveStage.ts";
 import { freshState } from "../../support/freshState.ts";
 import { ENDPOINT, registerKeyless } from "../../support/nodes.ts";
 import { latestTimestamp } from "../../support/protocol.ts";

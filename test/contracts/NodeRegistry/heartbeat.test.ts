@@ -1,9 +1,10 @@
 import { expect } from "chai";
 import { Signature, TypedDataEncoder } from "ethers";
 
+import { pcrHashOf } from "../../../simulator/enclave/measure.ts";
 import { signHeartbeat } from "../../../simulator/enclave/EnclaveKeeper.ts";
 import type { Hex } from "../../../simulator/receipts/types.ts";
-import { deployRegisteredEnclave, heartbeatOf, pcrHashOf, startEnclave } from "../../support/enclaveStage.ts";
+import { deployRegisteredEnclave, heartbeatOf, startEnclave } from "../../support/enclaveStage.ts";
 import { freshState } from "../../support/freshState.ts";
 import { latestTimestamp } from "../../support/protocol.ts";
 import { nextBlockAt } from "../../support/stage.ts";

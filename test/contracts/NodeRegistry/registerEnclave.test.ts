@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { getAddress, hexlify, keccak256, ZeroAddress } from "ethers";
 
+import { pcrHashOf } from "../../../simulator/enclave/measure.ts";
 import { CertificateChain } from "../../../simulator/enclave/CertificateChain.ts";
 import { testRoot } from "../../../simulator/enclave/testRoot.ts";
 import { selfSignedTls } from "../../../simulator/enclave/tlsCertificate.ts";
@@ -9,7 +10,6 @@ import {
   deployEnclaveStage,
   GAS_CAP,
   LLM_PROXY,
-  pcrHashOf,
   randomMeasurements,
   registerEnclave,
   startEnclave,

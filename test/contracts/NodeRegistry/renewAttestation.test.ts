@@ -1,11 +1,11 @@
 import { expect } from "chai";
 import { ZeroAddress } from "ethers";
 
+import { pcrHashOf } from "../../../simulator/enclave/measure.ts";
 import {
   attestAs,
   challengeFor,
   deployRegisteredEnclave,
-  pcrHashOf,
   randomMeasurements,
   renewAttestation,
   startEnclave,

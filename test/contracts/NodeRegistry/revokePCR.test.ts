@@ -1,11 +1,11 @@
 import { expect } from "chai";
 import { ZeroAddress } from "ethers";
 
+import { pcrHashOf } from "../../../simulator/enclave/measure.ts";
 import {
   deployRegisteredEnclave,
   heartbeatOf,
   LLM_PROXY,
-  pcrHashOf,
   registerEnclave,
   startEnclave,
 } from "../../support/enclaveStage.ts";

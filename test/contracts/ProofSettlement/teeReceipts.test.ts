@@ -1,20 +1,15 @@
 import { expect } from "chai";
 import { SigningKey } from "ethers";
 
+import { pcrHashOf } from "../../../simulator/enclave/measure.ts";
 import { publicKeyField, sha256, userDataField } from "../../../simulator/enclave/boundKeys.ts";
 import { CertificateChain } from "../../../simulator/enclave/CertificateChain.ts";
 import { SoftwareNsm } from "../../../simulator/enclave/SoftwareNsm.ts";
 import { testRoot } from "../../../simulator/enclave/testRoot.ts";
 import { Mode } from "../../../simulator/receipts/types.ts";
 import { challengeReceipt, freshWorld, postedBatch, type BuiltBatch, type World } from "../../support/batches.ts";
-import {
-  challengeFor,
-  deployAttestation,
-  GAS_CAP,
-  LLM_PROXY,
-  pcrHashOf,
-  randomMeasurements,
-} from "../../support/enclaveStage.ts";
+import { deployVerifier } from "../../support/attestation.ts";
+import { challengeFor, GAS_CAP, LLM_PROXY, randomMeasurements } from "../../support/enclaveStage.ts";
 import { increaseTime, latestTimestamp, testKey } from "../../support/protocol.ts";
 import { rsaKey } from "../../support/rsaPss.ts";
 import { Fault } from "../../support/settlement.ts";
@@ -26,7 +21,7 @@ const measurements = randomMeasurements();
 /** Registers an enclave of the operator's by a real attestation that binds `key`. @returns since when it is live, and its teeId. */
 async function registerEnclave(world: World): Promise<{ attestedAt: bigint; teeId: string }> {
   const { nodes, owner, operator } = world;
-  await nodes.addVerifier(await deployAttestation(owner));
+  await nodes.addVerifier((await deployVerifier(owner)).verifier);
   await nodes.approvePCR(measurements, "1.0.0", LLM_PROXY);
   const [nodeId] = (await nodes.nodesOf(0, 0, 1)).nodeIds as unknown as [string];
   const nonce = await challengeFor(nodes, operator, nodeId);

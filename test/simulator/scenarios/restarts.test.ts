@@ -1,7 +1,6 @@
 import { expect } from "chai";
 import { pino } from "pino";
 
-import { delay } from "../../../simulator/chain/delay.ts";
 import { auditSupply } from "../../../simulator/scenarios/audit.ts";
 import { runEscrowFlow } from "../../../simulator/scenarios/escrowFlow.ts";
 import { judge } from "../../../simulator/scenarios/judge.ts";
@@ -17,21 +16,8 @@ interface Actor {
 }
 
 const REQUESTS = 40;
-const DOWNTIME_MS = 30_000;
-
-/** Sends again until there is an answer, the payment with it: that a payment buys one inference is the gateway's promise. */
-const whenUp: typeof fetch = async (input, init) => {
-  const end = performance.now() + DOWNTIME_MS;
-  for (;;) {
-    try {
-      const response = await fetch(input instanceof Request ? input.clone() : input, init);
-      if (response.status !== 503 || performance.now() > end) return response;
-    } catch (error) {
-      if (performance.now() > end) throw error;
-    }
-    await delay(100);
-  }
-};
+/** Longer than any of them is down. That a payment buys one inference, however often it is shown, is the gateway's promise. */
+const PATIENCE_MS = 30_000;
 
 const restart = (actor: Actor) => async () => {
   await actor.stop();
@@ -67,6 +53,7 @@ describe("restarts", () => {
       restart(textOperator.settler),
       restart(riskOperator.node),
       restart(verifiers[0]!.node),
+      restart(enclaveOperator!.node),
       restart(riskOperator.settler),
       () => network.restartGateway(),
       restart(liar.settler),
@@ -75,10 +62,12 @@ describe("restarts", () => {
     ];
     const every = Math.floor(REQUESTS / (restarts.length + 1));
     let running = Promise.resolve();
-    const traffic = await sendTraffic(createClients(network, whenUp), makeWorkload(REQUESTS, 11), 4, (done) => {
+    const onProgress = (done: number) => {
       const next = done % every === 0 ? restarts.shift() : undefined;
       if (next) running = running.then(next);
-    });
+    };
+    const options = { concurrency: 4, onProgress, patienceMs: PATIENCE_MS };
+    const traffic = await sendTraffic(createClients(network), makeWorkload(REQUESTS, 11), options);
     await running;
     expect(restarts, "restarts that did not happen").to.have.length(0);
     const escrow = await runEscrowFlow(network);

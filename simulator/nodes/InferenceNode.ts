@@ -7,7 +7,9 @@ import type { EnclaveIdentity } from "../enclave/EnclaveIdentity.ts";
 import type { SealingKey } from "../ohttp/keyConfig.ts";
 import type { RequestKind } from "../receipts/hashes.ts";
 import type { Signer } from "../receipts/secp256k1.ts";
+import type { TokenUsage } from "../receipts/tariff.ts";
 import { type Hex, Mode, type SettlementDomain } from "../receipts/types.ts";
+import { type TokenPrice, tokenPriceToJson } from "../pricing/TokenPrice.ts";
 import { untilAborted } from "../settlement/untilAborted.ts";
 import { openForm } from "./AnswerForm.ts";
 import { createNodeServer, type NodeAnswer } from "./createNodeServer.ts";
@@ -24,8 +26,10 @@ export interface ModelOffer {
   id: string;
   /** Version in ModelRegistry, 32 bytes: what receipts name. */
   modelId: Hex;
-  /** Least fee of one request, wei of the node's asset. */
+  /** Fee of one request, wei of the node's asset; where the tokens have a price, of one that is not charged by use. */
   feeWei: bigint;
+  /** What a token costs where requests are charged by use. */
+  tokenPrice?: TokenPrice;
 }
 
 export interface InferenceNodeOptions {
@@ -79,6 +83,8 @@ export interface CompletedInference {
   output: string;
   /** The same as an enclave states it, where that is another text. */
   teeOutput?: string;
+  /** What it is charged by, where it is charged by use. */
+  usage?: TokenUsage;
   /** The JSON answer, or the last chunk of the event stream, to which the receipt is added. */
   answer: object;
 }
@@ -279,8 +285,9 @@ export abstract class InferenceNode {
   #modelList(): object[] {
     const { operator, payout } = this.#options;
     const modes = [this.mode];
-    return this.offers.map(({ id, modelId, feeWei }) => {
-      return { id, modelId, kind: this.modelKind, modes, feeWei: feeWei.toString(), payout, operator };
-    });
+    return this.offers.map(({ id, modelId, feeWei, tokenPrice }) => ({
+      ...{ id, modelId, kind: this.modelKind, modes, feeWei: feeWei.toString(), payout, operator },
+      ...(tokenPrice && { tokenPrice: tokenPriceToJson(tokenPrice) }),
+    }));
   }
 }

@@ -1,6 +1,7 @@
 import type { LanguageModelV4 } from "../models/languageModel.ts";
 import type { RequestKind } from "../receipts/hashes.ts";
-import { generateAnswer, streamAnswer } from "./callLanguageModel.ts";
+import type { TokenUsage } from "../receipts/tariff.ts";
+import { generateAnswer, type LanguageAnswer, streamAnswer } from "./callLanguageModel.ts";
 import { parseChatRequest } from "./chatRequest.ts";
 import { parseCompletionRequest } from "./completionRequest.ts";
 import {
@@ -63,7 +64,11 @@ export class LlmProxyNode extends InferenceNode {
       });
       if (!streamed) {
         const answer = await generateAnswer(route.model, call);
-        return { output: format.output(answer), answer: format.whole(identity(answer.modelId), answer) };
+        return {
+          output: format.output(answer),
+          usage: tokensOf(answer),
+          answer: format.whole(identity(answer.modelId), answer),
+        };
       }
       const send = (chunk: object | undefined) => chunk && emit(chunk);
       let open = false;
@@ -74,10 +79,10 @@ export class LlmProxyNode extends InferenceNode {
       });
       const named = identity(answer.modelId);
       if (!open) send(format.opening(named));
-      const output = format.output(answer);
-      if (this.enclave !== undefined) return { output, answer: format.ending(named, answer) };
+      const finished = { output: format.output(answer), usage: tokensOf(answer) };
+      if (this.enclave !== undefined) return { ...finished, answer: format.ending(named, answer) };
       send(format.closing(named, answer));
-      return { output, answer: format.summary(named, answer) };
+      return { ...finished, answer: format.summary(named, answer) };
     };
     return { offer, streamed, run };
   }
@@ -102,6 +107,11 @@ export class LlmProxyNode extends InferenceNode {
     return { provider, model: upstream.languageModel(modelId) };
   }
 }
+
+const tokensOf = ({ usage }: LanguageAnswer): TokenUsage => ({
+  inputTokens: usage.prompt_tokens,
+  outputTokens: usage.completion_tokens,
+});
 
 /** The id of what ran, with its provider before it. */
 function nameOf(provider: string, modelId: string): string {

@@ -8,6 +8,7 @@ import { inputHash, type PaidKind, type RequestKind } from "../receipts/hashes.t
 import { keccak256 } from "../receipts/keccak.ts";
 import { requestIdForPayment } from "../receipts/requestId.ts";
 import { recoverAddress, type Signer } from "../receipts/secp256k1.ts";
+import { feeOf } from "../receipts/tariff.ts";
 import { signTeeFields, teeRequestHash } from "../receipts/teeReceipt.ts";
 import {
   type Hex,
@@ -117,7 +118,8 @@ export class PaidAnswers {
     const teeHash = enclave && teeRequestHash(kind, body, hash);
     const servable = prepare();
     const { offer, streamed } = servable.prepared;
-    if (payment.feeWei < offer.feeWei) {
+    // charged by use, it is at most that much; how much it has to be is between the operator's gateway and the client
+    if (payment.tariff === undefined && payment.feeWei < offer.feeWei) {
       throw new NodeError(402, "fee_too_low", `the fee is ${offer.feeWei} wei, found ${payment.feeWei}`);
     }
     if (this.#flights.size >= maxConcurrent) {
@@ -125,8 +127,7 @@ export class PaidAnswers {
     }
     const flight = new AnswerFlight(bodyHash, streamed);
     this.#flights.set(requestId, flight);
-    const request = { requestId, inputHash: hash, payer: payment.payer, fee: payment.feeWei };
-    void this.#fly(flight, servable, request, teeHash);
+    void this.#fly(flight, servable, { requestId, inputHash: hash, payment }, teeHash);
     return flight;
   }
 
@@ -134,20 +135,21 @@ export class PaidAnswers {
   async #fly(
     flight: AnswerFlight,
     { prepared, form }: Servable,
-    request: Pick<Receipt, "requestId" | "inputHash" | "payer" | "fee">,
+    { requestId, inputHash: hash, payment }: Pick<Bought, "requestId" | "payment"> & { inputHash: Hex },
     teeHash: Hex | undefined,
   ): Promise<void> {
     const { operator, signer, mode, enclave, store, run, nowSeconds, logger } = this.#options;
     const { offer, streamed } = prepared;
-    const { requestId } = request;
     try {
       const emit = streamed ? (chunk: object) => flight.emit(form.event(chunk)) : () => undefined;
       const context = { id: requestId.slice(2, 34), created: nowSeconds(), emit };
-      const { output, teeOutput = output, answer } = await run(prepared, context);
+      const { output, teeOutput = output, usage, answer } = await run(prepared, context);
       const servedAt = BigInt(nowSeconds());
       const receipt = this.#sign({
-        ...request,
-        inputHash: form.receiptHash("input", request.inputHash),
+        requestId,
+        payer: payment.payer,
+        fee: payment.tariff === undefined ? payment.feeWei : feeOf(payment.tariff, usage, payment.feeWei),
+        inputHash: form.receiptHash("input", hash),
         modelId: offer.modelId,
         mode,
         outputHash: form.receiptHash("output", keccak256(output)),

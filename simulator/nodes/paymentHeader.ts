@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { tariffSchema, tariffToJson } from "../receipts/tariff.ts";
 import { addressSchema, bytes32Schema, uint96Schema } from "../receipts/types.ts";
 import { NodeError } from "./NodeError.ts";
 
@@ -10,18 +11,22 @@ const paymentSchema = z.strictObject({
   /** Token contract. */
   asset: addressSchema,
   payer: addressSchema,
-  /** Nonce of the ERC-3009 authorization, 32 bytes. */
+  /** With `scope`, what makes the request unique (`PaymentKey`). */
   nonce: bytes32Schema,
-  /** What the client pays, wei of the asset as a decimal string; becomes the receipt's fee. */
+  scope: bytes32Schema.optional(),
+  /** What the client pays, wei of the asset as a decimal string; becomes the receipt's fee. With a tariff: at most. */
   feeWei: uint96Schema,
+  /** Charges by use. */
+  tariff: tariffSchema.optional(),
 });
 
 /** A payment the gateway vouches for. */
 export type NodePayment = z.output<typeof paymentSchema>;
 
 /** The header's value for a payment. */
-export function encodePaymentHeader({ feeWei, ...payment }: NodePayment): string {
-  return Buffer.from(JSON.stringify({ ...payment, feeWei: feeWei.toString() })).toString("base64");
+export function encodePaymentHeader({ feeWei, tariff, ...payment }: NodePayment): string {
+  const json = { ...payment, feeWei: feeWei.toString(), ...(tariff && { tariff: tariffToJson(tariff) }) };
+  return Buffer.from(JSON.stringify(json)).toString("base64");
 }
 
 /** @throws NodeError 400 `invalid_payment_header`. */
@@ -34,7 +39,7 @@ export function parsePaymentHeader(header: string | string[] | undefined): NodeP
     throw new NodeError(
       400,
       "invalid_payment_header",
-      `expected ${PAYMENT_HEADER}: base64 of JSON {asset, payer, nonce, feeWei}`,
+      `expected ${PAYMENT_HEADER}: base64 of JSON {asset, payer, nonce, scope?, feeWei, tariff?}`,
     );
   }
   const parsed = paymentSchema.safeParse(json);

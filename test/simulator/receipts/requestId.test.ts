@@ -1,6 +1,12 @@
 import { expect } from "chai";
 import { AbiCoder, keccak256 } from "ethers";
-import { requestId, requestIdForPayment } from "../../../simulator/receipts/requestId.ts";
+import {
+  channelScope,
+  PERMIT2_SCOPE,
+  requestId,
+  requestIdForPayment,
+  sessionScope,
+} from "../../../simulator/receipts/requestId.ts";
 import type { Hex } from "../../../simulator/receipts/types.ts";
 
 const abi = AbiCoder.defaultAbiCoder();
@@ -36,5 +42,26 @@ describe("requestIdForPayment", () => {
       requestIdForPayment({ ...domain, chainId: 1n }, operator, payment),
     ];
     expect(new Set(ids).size).to.equal(ids.length);
+  });
+
+  it("has one word more for permits and channels, whose scope tells their requests apart", () => {
+    const scope = sessionScope(`0x${"07".repeat(32)}`);
+    const unique = keccak256(
+      abi.encode(["address", "address", "bytes32", "bytes32"], [payment.asset, payment.payer, payment.nonce, scope]),
+    ) as Hex;
+    expect(requestIdForPayment(domain, operator, { ...payment, scope })).to.equal(requestId(domain, operator, unique));
+  });
+
+  it("differs between what a payer could pass off as the same", () => {
+    const requestHash: Hex = `0x${"07".repeat(32)}`;
+    const scopes = [
+      PERMIT2_SCOPE,
+      requestHash,
+      sessionScope(requestHash),
+      channelScope(1n, requestHash),
+      channelScope(2n, requestHash),
+    ];
+    const ids = scopes.map((scope) => requestIdForPayment(domain, operator, { ...payment, scope }));
+    expect(new Set([...ids, requestIdForPayment(domain, operator, payment)]).size).to.equal(scopes.length + 1);
   });
 });

@@ -14,13 +14,8 @@ import { EmbeddedChain } from "../chain/EmbeddedChain.ts";
 import { CertificateChain } from "../enclave/CertificateChain.ts";
 import { Enclave } from "../enclave/Enclave.ts";
 import { TeeType } from "../enclave/EnclaveRegistrar.ts";
-import { enclaveRoutes } from "../enclave/enclaveRoutes.ts";
 import { measureCode, pcrHashOf } from "../enclave/measure.ts";
 import { testRoot } from "../enclave/testRoot.ts";
-import { Facilitator } from "../facilitator/Facilitator.ts";
-import { FacilitatorServer } from "../facilitator/FacilitatorServer.ts";
-import { Gateway } from "../gateway/Gateway.ts";
-import type { NodeEndpoint } from "../gateway/NodeDirectory.ts";
 import { LIQUIDATION_RISK_ID, LIQUIDATION_RISK_MODEL } from "../models/liquidationRisk.ts";
 import type { InferenceNode, InferenceNodeOptions } from "../nodes/InferenceNode.ts";
 import { knownModelIds, LlmProxyNode } from "../nodes/LlmProxyNode.ts";
@@ -36,6 +31,7 @@ import { keyOf, Participant } from "./Participant.ts";
 import { protocolContracts, type ProtocolContracts } from "./ProtocolContracts.ts";
 import { publishFileModel, publishNamedModel } from "./publishModel.ts";
 import { SimulatedEnclave } from "./SimulatedEnclave.ts";
+import { SimulatedPayments } from "./SimulatedPayments.ts";
 import { SimulatedOperator, type SimulatedOperatorOptions } from "./SimulatedOperator.ts";
 import { SimulatedVerifier } from "./SimulatedVerifier.ts";
 
@@ -89,10 +85,7 @@ export class SimulatedNetwork {
   readonly enclaves: SimulatedEnclave[] = [];
   /** keccak256(PCR0 ‖ PCR1 ‖ PCR2) of what runs in them. */
   readonly images: Hex[] = [];
-  facilitator!: Facilitator;
-  /** The same over x402's HTTP API, for others; the gateway has it in process. */
-  facilitatorServer!: FacilitatorServer;
-  gateway!: Gateway;
+  payments!: SimulatedPayments;
   /** `modelId` of each model by its name. */
   readonly modelIds = new Map<string, Hex>();
 
@@ -209,19 +202,17 @@ export class SimulatedNetwork {
     this.liar = await this.#startOperator("liar", this.#riskNode(LIAR_MODEL_ID), liarFaults());
   }
 
-  async startFacilitator(): Promise<void> {
-    const { logger } = this.#settings;
-    this.facilitator = new Facilitator({
+  async startPayments(): Promise<void> {
+    this.payments = new SimulatedPayments({
       chain: this.chain,
-      signer: this.participant("facilitator").wallet,
-      outboxFile: join(this.directory, "payments.sqlite"),
-      logger,
+      contracts: this.contracts,
+      account: this.participant("facilitator"),
+      directory: this.directory,
+      nodes: [this.textOperator, this.riskOperator, this.liar].map(({ endpoint }) => endpoint),
+      logger: this.#settings.logger,
     });
-    await this.facilitator.start();
-    this.#stops.push(() => this.facilitator.stop());
-    this.facilitatorServer = new FacilitatorServer({ facilitator: this.facilitator, logger });
-    await this.facilitatorServer.start();
-    this.#stops.push(() => this.facilitatorServer.stop());
+    await this.payments.start();
+    this.#stops.push(() => this.payments.stop());
   }
 
   /** Two operators whose nodes and gateways run in enclaves on one host; governance approves the code, and the chain checks that it is what runs. */
@@ -245,25 +236,11 @@ export class SimulatedNetwork {
         hotKey: this.participant(`${name} hot key`),
         contracts: this.contracts,
         chain: this.chain,
-        createGateway: (node) => this.#createEnclaveGateway(name, booted, node),
+        createGateway: (node) => this.payments.createEnclaveGateway(name, booted, node),
       });
       this.enclaves.push(enclave);
       this.enclaveOperators.push(await this.#startOperator(name, createNode, undefined, { enclave }));
     }
-  }
-
-  async startGateway(): Promise<void> {
-    this.gateway = this.#createGateway();
-    await this.gateway.start();
-    this.#stops.push(() => this.gateway.stop());
-  }
-
-  /** Ends the gateway and starts another one over the same file, at the same address. */
-  async restartGateway(): Promise<void> {
-    const port = Number(new URL(this.gateway.url).port);
-    await this.gateway.stop();
-    this.gateway = this.#createGateway(port);
-    await this.gateway.start();
   }
 
   /** @throws Error for a name nobody has. */
@@ -282,8 +259,8 @@ export class SimulatedNetwork {
   get handles(): [name: string, value: string][] {
     const { addresses, startBlock } = this.contracts;
     return [
-      ["gateway", `${this.gateway.url}/v1`],
-      ["facilitator", this.facilitatorServer.url],
+      ["gateway", `${this.payments.gateway.url}/v1`],
+      ["facilitator", this.payments.facilitatorServer.url],
       ["enclaves", this.enclaves.map(({ url }) => url).join(", ")],
       ["chain", this.chain.url],
       ["storage", this.storage.url],
@@ -313,34 +290,6 @@ export class SimulatedNetwork {
   #riskNode(id: string): CreateNode {
     const offer = { ...this.#offer(id, INFERENCE_FEE_WEI), source: LIQUIDATION_RISK_MODEL };
     return (options) => new LocalInferenceNode({ ...options, offers: [offer] });
-  }
-
-  /** A gateway in an enclave, in front of the node there. */
-  #createEnclaveGateway(name: string, enclave: Enclave, node: NodeEndpoint): Gateway {
-    return new Gateway({
-      domain: this.contracts.domain,
-      asset: this.contracts.addresses.opg,
-      provider: this.chain.provider,
-      rail: this.facilitator,
-      nodes: [node],
-      storeFile: join(this.directory, `${name.replaceAll(" ", "-")}-gateway.sqlite`),
-      tls: enclave.tls,
-      plugins: [enclaveRoutes(enclave)],
-      logger: this.#settings.logger,
-    });
-  }
-
-  #createGateway(port = 0): Gateway {
-    return new Gateway({
-      domain: this.contracts.domain,
-      asset: this.contracts.addresses.opg,
-      provider: this.chain.provider,
-      rail: this.facilitator,
-      nodes: [this.textOperator, this.riskOperator, this.liar].map(({ endpoint }) => endpoint),
-      storeFile: join(this.directory, "gateway.sqlite"),
-      port,
-      logger: this.#settings.logger,
-    });
   }
 
   #offer(id: string, feeWei: bigint) {

@@ -52,10 +52,7 @@ export async function runSimulation(settings: SimulationSettings): Promise<Simul
       },
       { title: `Start ${settings.verifiers} verifiers`, task: () => network.startVerifiers() },
       { title: "Start three inference operators, one of them a liar", task: () => network.startOperators() },
-      {
-        title: "Start facilitator and gateway",
-        task: () => network.startFacilitator().then(() => network.startGateway()),
-      },
+      { title: "Start facilitator and gateway", task: () => network.startPayments() },
       { title: "Start two enclaves, and have the chain check their attestations", task: () => network.startEnclaves() },
       {
         title: `Send ${settings.requests} paid requests`,
@@ -113,7 +110,7 @@ export async function runSimulation(settings: SimulationSettings): Promise<Simul
 /** Every payment that was deferred is on chain. */
 export async function paymentsSettled(network: SimulatedNetwork): Promise<void> {
   const client = network.participant("client").address;
-  await bounded("payments to settle", async () => (await network.facilitator.outstandingWei(client)) === 0n);
+  await bounded("payments to settle", async () => (await network.payments.facilitator.outstandingWei(client)) === 0n);
 }
 
 /** No operator has a receipt or a batch left that is on its way, and verifiers are through with what was posted. */

@@ -30,10 +30,10 @@ const ASK_AGAIN_MS = 100;
 
 /** A client of the simulation's, which pays by signature alone. */
 export function createClient(network: SimulatedNetwork): OpenGradientClient {
-  const { chain, contracts, gateway } = network;
+  const { chain, contracts, payments } = network;
   return new OpenGradientClient({
     wallet: network.participant("client").privateKey,
-    gatewayUrl: gateway.url,
+    gatewayUrl: payments.gateway.url,
     domain: contracts.domain,
     asset: contracts.addresses.opg,
     maxPaymentWei: MAX_PAYMENT_WEI,

@@ -36,8 +36,7 @@ describe("restarts", () => {
     await network.publishModels();
     await network.startVerifiers();
     await network.startOperators();
-    await network.startFacilitator();
-    await network.startGateway();
+    await network.startPayments();
     await network.startEnclaves();
   });
 
@@ -49,13 +48,13 @@ describe("restarts", () => {
     const [enclaveOperator] = network.enclaveOperators;
     const restarts = [
       restart(textOperator.node),
-      () => network.restartGateway(),
+      () => network.payments.restartGateway(),
       restart(textOperator.settler),
       restart(riskOperator.node),
       restart(verifiers[0]!.node),
       restart(enclaveOperator!.node),
       restart(riskOperator.settler),
-      () => network.restartGateway(),
+      () => network.payments.restartGateway(),
       restart(liar.settler),
       restart(enclaveOperator!.settler),
       restart(verifiers[1]!.node),

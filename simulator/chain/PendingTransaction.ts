@@ -26,7 +26,7 @@ export interface PendingTransactionOptions {
   gasLimit: bigint;
   /** On the clock of performance.now(), ms. Default: never. */
   deadline?: number;
-  onAttempt?: ((attempt: Attempt) => void) | undefined;
+  onAttempt?: ((attempt: Attempt) => unknown) | undefined;
   /** Nobody wants it but for its nonce. */
   isFiller?: boolean;
 }
@@ -53,7 +53,7 @@ export class PendingTransaction {
   /** The node refused lower fees. */
   minimumFees: Fees | undefined;
 
-  readonly #onAttempt: ((attempt: Attempt) => void) | undefined;
+  readonly #onAttempt: ((attempt: Attempt) => unknown) | undefined;
   #resolve!: (receipt: TransactionReceipt) => void;
   #reject!: (error: Error) => void;
   #settled = false;
@@ -96,7 +96,7 @@ export class PendingTransaction {
       maxPriorityFeePerGas: fees.maxPriorityFeePerGas,
     });
     const attempt = { hash: keccak256(raw), nonce, raw, fees, blockNumber };
-    this.#onAttempt?.(attempt);
+    await this.#onAttempt?.(attempt);
     this.attempts.push(attempt);
     this.outbid = false;
   }

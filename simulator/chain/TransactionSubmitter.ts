@@ -45,8 +45,8 @@ export interface SubmitOptions {
   gasLimit?: bigint;
   /** Bound until the receipt, from now. */
   timeoutMs?: number;
-  /** Called with every signed form before it is sent (fee bumps, other nonces), so that an outbox can find it after a crash. */
-  onAttempt?: (attempt: Attempt) => void;
+  /** Called with every signed form before it is sent (fee bumps, other nonces), so that an outbox can find it after a crash. Awaited. */
+  onAttempt?: (attempt: Attempt) => unknown;
 }
 
 /** EIP-7825: no transaction may have more gas. */

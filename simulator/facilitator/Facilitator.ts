@@ -16,15 +16,16 @@ import type { Chain } from "../chain/connectChain.ts";
 import { TransactionSubmitter } from "../chain/TransactionSubmitter.ts";
 import type { Hex } from "../receipts/types.ts";
 import { facilitatorSigner } from "./facilitatorSigner.ts";
-import { parsePayment, type Payment } from "./payment.ts";
+import { parseCharge, type Charge } from "./payment.ts";
 import { PaymentError } from "./PaymentError.ts";
-import { PaymentOutbox, type PaymentJob } from "./PaymentOutbox.ts";
+import type { PaymentJob, PaymentStore } from "./PaymentStore.ts";
+import { SqlitePaymentStore } from "./SqlitePaymentStore.ts";
 import { DEFAULT_SETTLER_OPTIONS, PaymentSettler, type PaymentSettlerOptions } from "./PaymentSettler.ts";
 
 /** A payment that is owed: it is charged when the chain gets to it, while its answer is already out. */
 export interface DeferredPayments {
   /** Makes the payment durable; from then on it is charged once, whatever crashes. It has to be verified before. */
-  enqueue(payload: PaymentPayload, requirements: PaymentRequirements): Promise<PaymentJob>;
+  enqueue(payload: PaymentPayload, requirements: PaymentRequirements, options?: EnqueueOptions): Promise<PaymentJob>;
   /** The job of a payment, if there is one. */
   job(payload: PaymentPayload, requirements: PaymentRequirements): Promise<PaymentJob | undefined>;
   /** Calls `listener` with each job that ends, settled or dead. @returns how to stop that. */
@@ -35,12 +36,17 @@ export interface DeferredPayments {
   defaultedWei(payer: Hex): Promise<bigint>;
 }
 
+export interface EnqueueOptions {
+  /** Wei to charge, at most what was signed; only `upto` charges less. 0 charges nothing and uses the authorization up all the same. */
+  amountWei?: bigint;
+}
+
 export interface FacilitatorOptions {
   chain: Chain;
   /** Pays the gas, e.g. `new Wallet(privateKey)`. Its account must not be used elsewhere at the same time. */
   signer: Signer;
-  /** SQLite file of the payment outbox. */
-  outboxFile: string;
+  /** Where payments are kept: a store, closed with the facilitator, or the file of a SQLite one. */
+  outboxFile: string | PaymentStore;
   logger: Logger;
   /** Blocks a payment has to be under, its own included. Default 1. */
   confirmations?: number;
@@ -59,7 +65,7 @@ export class Facilitator implements FacilitatorClient, DeferredPayments {
   readonly network: Network;
   /** Says what became of each payment: events "settled" and "dead". */
   readonly settler: PaymentSettler;
-  readonly outbox: PaymentOutbox;
+  readonly store: PaymentStore;
   readonly #chain: Chain;
   readonly #signer: Signer;
   #core: x402Facilitator;
@@ -69,9 +75,9 @@ export class Facilitator implements FacilitatorClient, DeferredPayments {
     this.network = `eip155:${chain.chainId}`;
     this.#chain = chain;
     this.#signer = signer;
-    this.outbox = new PaymentOutbox(outboxFile);
+    this.store = typeof outboxFile === "string" ? new SqlitePaymentStore(outboxFile) : outboxFile;
     const submitter = new TransactionSubmitter({ chain, signer, logger, confirmations });
-    this.settler = new PaymentSettler({ outbox: this.outbox, chain, submitter, logger }, settler);
+    this.settler = new PaymentSettler({ store: this.store, chain, submitter, logger }, settler);
     this.#confirmationTimeoutMs = { ...DEFAULT_SETTLER_OPTIONS, ...settler }.confirmationTimeoutMs;
     this.#core = new x402Facilitator();
   }
@@ -89,7 +95,7 @@ export class Facilitator implements FacilitatorClient, DeferredPayments {
   /** Lets payments under way end; the rest stays in the outbox. */
   async stop(): Promise<void> {
     await this.settler.stop();
-    this.outbox.close();
+    await this.store.close();
   }
 
   getSupported(): Promise<SupportedResponse> {
@@ -122,8 +128,8 @@ export class Facilitator implements FacilitatorClient, DeferredPayments {
     }
     const { key } = await this.settler.enqueue(payment, "once");
     await this.settler.outcome(key, this.#confirmationTimeoutMs);
-    this.settler.abandon(key, "settlement_timeout");
-    const job = this.outbox.get(key);
+    await this.settler.abandon(key, "settlement_timeout");
+    const job = (await this.store.find(key))!;
     const { payer, valueWei } = payment.authorization;
     const transaction = job.transaction?.hash ?? "";
     if (job.status === "settled") {
@@ -134,14 +140,18 @@ export class Facilitator implements FacilitatorClient, DeferredPayments {
   }
 
   /** @throws PaymentError */
-  async enqueue(payload: PaymentPayload, requirements: PaymentRequirements): Promise<PaymentJob> {
-    const payment = this.#tryParse(payload, requirements);
+  async enqueue(
+    payload: PaymentPayload,
+    requirements: PaymentRequirements,
+    { amountWei }: EnqueueOptions = {},
+  ): Promise<PaymentJob> {
+    const payment = this.#tryParse(payload, requirements, amountWei);
     if (payment instanceof PaymentError) throw payment;
     return this.settler.enqueue(payment);
   }
 
   job(payload: PaymentPayload, requirements: PaymentRequirements): Promise<PaymentJob | undefined> {
-    return Promise.resolve(this.outbox.find(parsePayment(payload, requirements).authorization));
+    return this.store.find(parseCharge(payload, requirements).key);
   }
 
   onOutcome(listener: (job: PaymentJob) => void): () => void {
@@ -150,16 +160,16 @@ export class Facilitator implements FacilitatorClient, DeferredPayments {
   }
 
   outstandingWei(payer: Hex): Promise<bigint> {
-    return Promise.resolve(this.outbox.outstandingWei(payer));
+    return this.store.outstandingWei(payer);
   }
 
   defaultedWei(payer: Hex): Promise<bigint> {
-    return Promise.resolve(this.outbox.defaultedWei(payer));
+    return this.store.defaultedWei(payer);
   }
 
-  #tryParse(payload: PaymentPayload, requirements: PaymentRequirements): Payment | PaymentError {
+  #tryParse(payload: PaymentPayload, requirements: PaymentRequirements, amountWei?: bigint): Charge | PaymentError {
     try {
-      const payment = parsePayment(payload, requirements);
+      const payment = parseCharge(payload, requirements, amountWei);
       const { network } = payment.authorization;
       if (network === this.network) return payment;
       return new PaymentError("unsupported_network", `Expected a payment on ${this.network}, found one on ${network}`);
@@ -170,7 +180,7 @@ export class Facilitator implements FacilitatorClient, DeferredPayments {
   }
 
   /** The package finds the cause by Multicall3, which a local chain lacks; the codes are its own. */
-  async #explain({ authorization, requirements }: Payment): Promise<string> {
+  async #explain({ authorization, requirements }: Charge): Promise<string> {
     const token = OPG__factory.connect(authorization.asset, { provider: this.#chain.provider });
     const [used, balance] = await Promise.all([
       token.authorizationState(authorization.payer, authorization.nonce),

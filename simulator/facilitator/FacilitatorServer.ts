@@ -48,10 +48,10 @@ export class FacilitatorServer {
       return reply.code(status).send({ error: error instanceof Error ? error.message : "internal error" });
     });
     this.#app.get("/supported", () => facilitator.getSupported());
-    this.#app.get("/health", () => ({
+    this.#app.get("/health", async () => ({
       status: "ok",
       network: facilitator.network,
-      payments: facilitator.outbox.counts(),
+      payments: await facilitator.store.counts(),
     }));
     // a refusal is an answer: 200 with a reason. 400 is for what is no x402 request at all.
     this.#app.post("/verify", async ({ body }) => {

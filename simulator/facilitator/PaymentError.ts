@@ -1,5 +1,6 @@
 /** What went wrong with a payment beyond what the x402 scheme itself refuses (that comes as `invalidReason` of a response). */
-export type PaymentErrorCode = "invalid_payload" | "unsupported_network" | "payment_conflict" | "stopped";
+export type PaymentErrorCode =
+  "invalid_payload" | "unsupported_network" | "amount_not_authorized" | "payment_conflict" | "lease_lost" | "stopped";
 
 /** A payment that is malformed, not for this facilitator, or already known with other terms. */
 export class PaymentError extends Error {

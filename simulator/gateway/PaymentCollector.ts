@@ -1,7 +1,7 @@
 import type { FacilitatorClient } from "@x402/core/server";
 import type { Logger } from "pino";
 import type { DeferredPayments } from "../facilitator/Facilitator.ts";
-import type { PaymentJob } from "../facilitator/PaymentOutbox.ts";
+import type { PaymentJob } from "../facilitator/PaymentStore.ts";
 import type { Hex } from "../receipts/types.ts";
 import { GatewayError } from "./GatewayError.ts";
 import type { PayerBalances } from "./PayerBalances.ts";
@@ -114,8 +114,8 @@ export class PaymentCollector {
     this.#handing.set(key, handing);
   }
 
-  #record({ key, status, patience, transaction, payment }: PaymentJob): void {
-    this.#options.balances.forget(payment.authorization.payer);
+  #record({ key, status, patience, transaction, payer }: PaymentJob): void {
+    this.#options.balances.forget(payer);
     // who waits for it decides what a failure means
     if (status === "dead" && patience === "once") return;
     if (status === "settled" && transaction !== undefined) this.#options.store.markPaid(key, transaction.hash);

@@ -75,7 +75,7 @@ describe("Facilitator", () => {
     });
     expect(await facilitator.settle(payload, requirements)).to.include({ success: false, transaction: "" });
     await chain.opg.transfer(pauper.address, PRICE);
-    expect(facilitator.outbox.counts()).to.include({ pending: 0, submitted: 0 });
+    expect(await facilitator.store.counts()).to.include({ pending: 0, submitted: 0 });
     expect(await chain.opg.balanceOf(pauper.address)).to.equal(PRICE);
     // the payer may try the same payment again, and now it goes through
     expect(await facilitator.settle(payload, requirements)).to.include({ success: true });

@@ -6,7 +6,7 @@ import { expect } from "chai";
 import { parseEther, Signature } from "ethers";
 import { pino } from "pino";
 import { Facilitator } from "../../../simulator/facilitator/Facilitator.ts";
-import type { PaymentJob } from "../../../simulator/facilitator/PaymentOutbox.ts";
+import type { PaymentJob } from "../../../simulator/facilitator/PaymentStore.ts";
 import type { PaymentSettlerOptions } from "../../../simulator/facilitator/PaymentSettler.ts";
 import type { Chain } from "../../../simulator/chain/connectChain.ts";
 import { holdBlocks, startLocalChain, withProvider, type LocalChain } from "./localChain.ts";
@@ -78,7 +78,7 @@ describe("PaymentSettler", () => {
   ): Promise<PaymentJob> {
     const deadline = Date.now() + 5_000;
     for (;;) {
-      const job = facilitator.outbox.get(key);
+      const job = (await facilitator.store.find(key))!;
       if (condition(job)) return job;
       if (Date.now() > deadline) throw new Error(`Still ${job.status} (${job.reason ?? "no reason"}) after 5 s`);
       await new Promise((resolve) => setTimeout(resolve, 2));

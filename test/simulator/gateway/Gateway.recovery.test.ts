@@ -195,7 +195,7 @@ describe("Gateway recovery", () => {
         if (stuckAt !== "enqueue") {
           const database = new DatabaseSync(gateway.files.outboxFile, { readOnly: true });
           const submitted = (): boolean =>
-            (database.prepare("SELECT status FROM payments").get() as { status: string } | undefined)?.status ===
+            (database.prepare("SELECT status FROM jobs").get() as { status: string } | undefined)?.status ===
             "submitted";
           await eventually(submitted, "a recorded transaction");
           database.close();

@@ -39,7 +39,7 @@ describe("Gateway", () => {
     const owed = gateway.store.outstandingWei(fixture.payer.address.toLowerCase() as Hex);
     const result = await work();
     expect(gateway.store.outstandingWei(fixture.payer.address.toLowerCase() as Hex)).to.equal(owed);
-    expect(fixture.facilitator.outbox.counts()).to.include({ pending: 0, submitted: 0 });
+    expect(await fixture.facilitator.store.counts()).to.include({ pending: 0, submitted: 0 });
     expect(await fixture.received()).to.equal(before);
     return result;
   }

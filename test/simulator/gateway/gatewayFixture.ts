@@ -147,8 +147,8 @@ export class GatewayFixture {
 
   /** Waits until nothing that `gateway` has sold is still being settled, so that what comes in next is known. */
   settled(gateway: Gateway): Promise<void> {
-    return eventually(() => {
-      const { pending, submitted } = this.facilitator.outbox.counts();
+    return eventually(async () => {
+      const { pending, submitted } = await this.facilitator.store.counts();
       const { answered, settling } = gateway.store.counts();
       return pending + submitted + answered + settling === 0;
     }, "all payments settled");

@@ -1,0 +1,144 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { hexlify, parseEther, randomBytes } from "ethers";
+import { pino } from "pino";
+import { privateKeyToAccount, type PrivateKeyAccount } from "viem/accounts";
+import { Facilitator } from "../../../simulator/facilitator/Facilitator.ts";
+import { Gateway, type GatewayOptions } from "../../../simulator/gateway/Gateway.ts";
+import { LOCAL_TEXT_MODEL_ID } from "../../../simulator/models/LocalTextModel.ts";
+import { LlmProxyNode } from "../../../simulator/nodes/LlmProxyNode.ts";
+import { ReceiptStore } from "../../../simulator/nodes/ReceiptStore.ts";
+import { compatibleUpstream, localUpstream } from "../../../simulator/nodes/upstreams.ts";
+import { keccak256 } from "../../../simulator/receipts/keccak.ts";
+import { randomKey, signerFromKey } from "../../../simulator/receipts/secp256k1.ts";
+import type { Hex, SettlementDomain } from "../../../simulator/receipts/types.ts";
+import { startLocalChain, type LocalChain } from "../facilitator/localChain.ts";
+import { eventually } from "../gateway/gatewayFixture.ts";
+import { ModelServer } from "./ModelServer.ts";
+
+/** Calls tools, fills in schemas, and repeats what it is told. */
+export const PARROT = "compatible/parrot";
+/** The local text model. */
+export const TEXT_MODEL = LOCAL_TEXT_MODEL_ID;
+/** What a request costs at a fixed price. */
+export const FEE = parseEther("0.01");
+/** What a payer has at first. */
+export const FUNDS = parseEther("5");
+
+const NODE_TOKEN = "operator-secret";
+const logger = pino({ level: "silent" });
+
+/**
+ * Everything real but the money: a chain, a facilitator, a gateway, a node whose models are the local one and an OpenAI-compatible server.
+ * Payers have OPG and no ETH.
+ */
+export class StockWorld {
+  readonly chain: LocalChain;
+  readonly network: `eip155:${string}`;
+  readonly payout: Hex;
+  readonly #models: ModelServer;
+  readonly #node: LlmProxyNode;
+  readonly #store: ReceiptStore;
+  readonly facilitator: Facilitator;
+  readonly gateway: Gateway;
+  readonly #directory: string;
+
+  private constructor(
+    parts: Pick<StockWorld, "chain" | "payout" | "facilitator" | "gateway"> & {
+      models: ModelServer;
+      node: LlmProxyNode;
+      store: ReceiptStore;
+      directory: string;
+    },
+  ) {
+    this.chain = parts.chain;
+    this.network = `eip155:${parts.chain.chainId}`;
+    this.payout = parts.payout;
+    this.facilitator = parts.facilitator;
+    this.gateway = parts.gateway;
+    this.#models = parts.models;
+    this.#node = parts.node;
+    this.#store = parts.store;
+    this.#directory = parts.directory;
+  }
+
+  static async start(options: Partial<GatewayOptions> = {}): Promise<StockWorld> {
+    const directory = mkdtempSync(join(tmpdir(), "stock-"));
+    const chain = await startLocalChain();
+    const domain: SettlementDomain = { chainId: chain.chainId, verifyingContract: `0x${"5e".repeat(20)}` };
+    const models = new ModelServer();
+    await models.start();
+    const payout = chain.account(11).address.toLowerCase() as Hex;
+    const store = new ReceiptStore(":memory:");
+    const node = new LlmProxyNode({
+      domain,
+      asset: chain.asset,
+      operator: chain.account(10).address.toLowerCase() as Hex,
+      payout,
+      signer: signerFromKey(randomKey()),
+      store,
+      bearerToken: NODE_TOKEN,
+      logger,
+      upstreams: [localUpstream(), await compatibleUpstream(models.url)],
+      offers: [PARROT, TEXT_MODEL].map((id) => ({ id, modelId: keccak256(id), feeWei: FEE })),
+    });
+    await node.start();
+    const facilitator = new Facilitator({
+      chain,
+      signer: chain.account(9),
+      outboxFile: join(directory, "outbox.db"),
+      logger,
+      settler: { minRetryMs: 10 },
+    });
+    await facilitator.start();
+    const gateway = new Gateway({
+      domain,
+      asset: chain.asset,
+      provider: chain.provider,
+      rail: facilitator,
+      nodes: [{ url: node.url, token: NODE_TOKEN }],
+      storeFile: join(directory, "gateway.db"),
+      logger,
+      ...options,
+    });
+    await gateway.start();
+    return new StockWorld({ chain, payout, facilitator, gateway, models, node, store, directory });
+  }
+
+  async stop(): Promise<void> {
+    await this.gateway.stop();
+    await Promise.all([this.facilitator.stop(), this.#node.stop(), this.#models.stop()]);
+    this.#store.close();
+    await this.chain.stop();
+    rmSync(this.#directory, { recursive: true });
+  }
+
+  /** For OpenAI's clients. */
+  get baseUrl(): string {
+    return `${this.gateway.url}/v1`;
+  }
+
+  /** A new account with OPG, without ETH. */
+  async newPayer(): Promise<PrivateKeyAccount> {
+    const account = privateKeyToAccount(hexlify(randomBytes(32)) as Hex);
+    await (await this.chain.opg.transfer(account.address, FUNDS)).wait();
+    return account;
+  }
+
+  /** What x402's clients have to be told to spend OPG. */
+  get spendControls(): {
+    allowedAssets: { network: `eip155:${string}`; asset: string; maxAmountPerPayment: string }[];
+  } {
+    const { network, chain } = this;
+    return { allowedAssets: [{ network, asset: chain.asset, maxAmountPerPayment: parseEther("0.1").toString() }] };
+  }
+
+  /** Waits until exactly `wei` have left the account. */
+  async spent(account: { address: string }, wei: bigint): Promise<void> {
+    await eventually(
+      async () => FUNDS - (await this.chain.opg.balanceOf(account.address)) === wei,
+      `${account.address} to have paid ${wei} wei`,
+    );
+  }
+}

@@ -33,6 +33,9 @@ export interface CheckoutOptions {
 /** A bought answer: still coming in, or stored. */
 export type Purchase = { request: StoredRequest; answer: Answer } | { request: StoredRequest; stored: StoredAnswer };
 
+/** May throw, and so keep a payment from buying anything. */
+export type Admit = (payer: Hex, scheme: string) => Promise<void>;
+
 const refused = (code: string, message: string): GatewayError =>
   new GatewayError(402, "payment_required", code, message);
 
@@ -46,12 +49,17 @@ export class Checkout {
 
   /**
    * @param header PAYMENT-SIGNATURE.
+   * @param admit told who pays, and by which scheme, once that is certain and before anything is done for it; may refuse.
    * @throws GatewayError 402 when the payment does not buy this request.
    */
-  async buy(request: ModelRequest, header: string): Promise<Purchase> {
+  async buy(request: ModelRequest, header: string, admit: Admit): Promise<Purchase> {
     const { payload, authorization } = this.#read(header);
     const known = this.#options.store.find(paymentKeyText(authorization));
-    if (known !== undefined && known.status !== "released") return this.#resume(known, request, payload);
+    if (known !== undefined && known.status !== "released") {
+      if (!sameRequest(known, request, payload)) throw boundElsewhere();
+      await admit(known.payer, payload.accepted.scheme);
+      return this.#resume(known, request, payload);
+    }
     const paid =
       known === undefined
         ? await this.#newRequest(request, payload, authorization)
@@ -59,6 +67,7 @@ export class Checkout {
     if (paid === false) throw boundElsewhere();
     this.#requireTime(paid);
     await this.#options.gate.verify(paid.payload, paid.requirements).catch(uncheckable);
+    await admit(paid.payer, payload.accepted.scheme);
     const reserved = await this.#reserve(paid);
     // a copy of this request may have been faster
     return this.#resume(reserved, request, payload);

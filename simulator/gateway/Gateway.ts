@@ -1,20 +1,17 @@
 import { Readable } from "node:stream";
 import type { Network } from "@x402/core/types";
-import Fastify, {
-  type FastifyInstance,
-  type FastifyPluginCallback,
-  type FastifyReply,
-  type FastifyRequest,
-} from "fastify";
+import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from "fastify";
 import type { Provider } from "ethers";
 import type { Logger } from "pino";
+import type { HttpLimits } from "../http/HttpLimits.ts";
 import { SEALED_CONFIG_ROUTE } from "../nodes/SealedRoutes.ts";
 import { OHTTP_CHUNKED_RESPONSE, OHTTP_KEYS, OHTTP_REQUEST, OHTTP_RESPONSE } from "../ohttp/suite.ts";
 import type { PaidKind, RequestKind } from "../receipts/hashes.ts";
 import type { Hex, SettlementDomain } from "../receipts/types.ts";
 import { asGatewayError } from "./askNode.ts";
-import { Checkout, nodeDown, offersFor, type Purchase } from "./Checkout.ts";
+import { Checkout, type Admit, nodeDown, offersFor, type Purchase } from "./Checkout.ts";
 import { GatewayError } from "./GatewayError.ts";
+import { GatewayHttp } from "./http/GatewayHttp.ts";
 import { InferenceDriver } from "./InferenceDriver.ts";
 import { NodeDirectory, type NodeEndpoint } from "./NodeDirectory.ts";
 import { PayerBalances } from "./PayerBalances.ts";
@@ -69,8 +66,8 @@ export interface GatewayOptions {
   recoveryMs?: number;
   /** Default 5,000. */
   nodePollMs?: number;
-  /** Default 4 MiB. */
-  bodyLimitBytes?: number;
+  /** How much of the gateway one client may use. Each has a default. */
+  limits?: Partial<HttpLimits>;
   /** How long `stop` waits for inferences under way. Default 10,000. */
   drainMs?: number;
   /** How often payments that could not be handed to the facilitator are tried again. Default 5,000. */
@@ -94,6 +91,7 @@ export class Gateway {
   readonly store: RequestStore;
   readonly directory: NodeDirectory;
   readonly #options: GatewayOptions;
+  readonly #http: GatewayHttp;
   readonly #app: FastifyInstance;
   readonly #gate: PaymentGate;
   readonly #collector: PaymentCollector;
@@ -107,6 +105,7 @@ export class Gateway {
     const { domain, asset, provider, rail, answerTimeoutMs = 120_000 } = options;
     const network: Network = `eip155:${domain.chainId}`;
     this.#options = options;
+    this.#http = new GatewayHttp(options.limits);
     this.store = new RequestStore(options.storeFile);
     this.directory = new NodeDirectory({
       nodes: options.nodes,
@@ -147,6 +146,11 @@ export class Gateway {
       minValiditySeconds: Math.ceil(answerTimeoutMs / 1000) + SETTLEMENT_MARGIN_SECONDS,
     });
     this.#app = this.#routes(logger);
+    this.#http.watch(rail, {
+      inferences: () => this.#driver.underWay,
+      requests: () => this.store.counts(),
+      outstandingWei: () => this.store.outstandingWei(),
+    });
   }
 
   /** Base URL without a path; known once started. OpenAI clients take it with "/v1". */
@@ -180,13 +184,8 @@ export class Gateway {
   }
 
   #routes(logger: Logger): FastifyInstance {
-    const { bodyLimitBytes: bodyLimit = 4 * 1024 * 1024, tls, plugins = [] } = this.#options;
-    // its type names the server, of which the rest uses what both kinds have
-    const app = (
-      tls === undefined
-        ? Fastify({ bodyLimit })
-        : Fastify({ bodyLimit, https: { key: tls.key, cert: tls.cert, minVersion: "TLSv1.2" } })
-    ) as FastifyInstance;
+    const { tls, plugins = [] } = this.#options;
+    const app = this.#http.createApp(tls);
     // raw bytes: they are hashed and passed on as they came
     app.removeAllContentTypeParsers();
     app.addContentTypeParser(
@@ -194,16 +193,18 @@ export class Gateway {
       { parseAs: "buffer" },
       (_request, body: Buffer, done) => done(null, body),
     );
-    // the payment is checked in the handler itself, so that no spelling of a path leads around it
-    for (const kind of [...(Object.keys(ROUTES) as RequestKind[]), "sealed"] as const) {
-      app.post(routeOf(kind), (request, reply) => this.#serve(kind, request, reply));
-    }
-    app.get(SEALED_CONFIG_ROUTE, (_request, reply) =>
-      reply.type(OHTTP_KEYS).header("cache-control", "no-store").send(this.directory.keyConfigs()),
-    );
-    for (const plugin of plugins) app.register(plugin);
-    app.get("/v1/models", () => this.#models());
-    app.get("/health", () => this.#health());
+    app.after(() => {
+      // the payment is checked in the handler itself, so that no spelling of a path leads around it
+      for (const kind of [...(Object.keys(ROUTES) as RequestKind[]), "sealed"] as const) {
+        app.post(routeOf(kind), (request, reply) => this.#serve(kind, request, reply));
+      }
+      app.get(SEALED_CONFIG_ROUTE, (_request, reply) =>
+        reply.type(OHTTP_KEYS).header("cache-control", "no-store").send(this.directory.keyConfigs()),
+      );
+      for (const plugin of plugins) app.register(plugin);
+      app.get("/v1/models", () => this.#models());
+      app.get("/health", () => this.#health());
+    });
     app.setNotFoundHandler(({ method, url }, reply) =>
       sendError(reply, new GatewayError(404, "invalid_request_error", "unknown_url", `No route ${method} ${url}`)),
     );
@@ -218,9 +219,10 @@ export class Gateway {
   async #serve(kind: PaidKind, http: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const raw = Buffer.isBuffer(http.body) ? http.body : Buffer.alloc(0);
     const request = kind === "sealed" ? parseSealedRequest(http.headers, raw) : parseModelRequest(kind, raw);
-    const header = http.headers["payment-signature"];
+    const admit: Admit = (payer, scheme) => this.#http.admit(http, payer, scheme);
     try {
-      if (typeof header !== "string") {
+      const header = await this.#http.payment(http);
+      if (header === undefined) {
         if (!offersFor(this.directory, request).some(({ node }) => this.directory.isUp(node))) throw nodeDown();
         throw new GatewayError(
           402,
@@ -229,9 +231,10 @@ export class Gateway {
           "This request has to be paid for: sign one of `accepts`",
         );
       }
-      return await this.#deliver(request, await this.#checkout.buy(request, header), reply);
+      return await this.#deliver(request, await this.#checkout.buy(request, header, admit), reply);
     } catch (error) {
       if (!(error instanceof GatewayError) || error.status !== 402) throw error;
+      await this.#http.refuse(http, error.code);
       const url = `${http.protocol}://${http.host}${routeOf(kind)}`;
       const required = await this.#gate.paymentRequired(offersFor(this.directory, request), url, error);
       return reply

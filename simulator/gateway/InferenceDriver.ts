@@ -44,6 +44,11 @@ export class InferenceDriver {
     this.#hasher = new SettlementHasher(options.domain);
   }
 
+  /** Number of inferences under way. */
+  get underWay(): number {
+    return this.#running.size;
+  }
+
   /** The inference under way for a payment. */
   running(key: string): Answer | undefined {
     return this.#running.get(key)?.answer;

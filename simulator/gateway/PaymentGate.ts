@@ -1,16 +1,12 @@
-import {
-  decodePaymentSignatureHeader,
-  encodePaymentRequiredHeader,
-  encodePaymentResponseHeader,
-} from "@x402/core/http";
+import { encodePaymentRequiredHeader, encodePaymentResponseHeader } from "@x402/core/http";
 import { x402ResourceServer } from "@x402/core/server";
 import type { Network, PaymentPayload, PaymentRequirements } from "@x402/core/types";
 import { ExactEvmScheme } from "@x402/evm/exact/server";
 import { DOMAIN_NAME, DOMAIN_VERSION } from "../receipts/eip712.ts";
 import type { Hex } from "../receipts/types.ts";
 import { parsePayload, type PaymentAuthorization } from "../facilitator/payment.ts";
-import { PaymentError } from "../facilitator/PaymentError.ts";
 import { GatewayError, type OpenAiErrorBody } from "./GatewayError.ts";
+import { decodePayment } from "./http/paymentHeader.ts";
 import type { Offer } from "./NodeDirectory.ts";
 import type { PaymentRail } from "./PaymentCollector.ts";
 import type { StoredRequest } from "./RequestStore.ts";
@@ -60,16 +56,7 @@ export class PaymentGate {
 
   /** Reads a PAYMENT-SIGNATURE header. @throws PaymentError invalid_payload */
   read(header: string): { payload: PaymentPayload; authorization: PaymentAuthorization } {
-    let value: unknown;
-    try {
-      value = decodePaymentSignatureHeader(header);
-    } catch (error) {
-      throw new PaymentError(
-        "invalid_payload",
-        `Expected base64 of JSON: ${error instanceof Error ? error.message : "unreadable"}`,
-      );
-    }
-    return parsePayload(value);
+    return parsePayload(decodePayment(header));
   }
 
   async requirements({ payTo, feeWei }: Offer): Promise<PaymentRequirements> {

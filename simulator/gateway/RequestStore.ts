@@ -208,11 +208,12 @@ export class RequestStore {
     return this.#all("SELECT * FROM requests WHERE status = ?", status).map(requestOf);
   }
 
-  /** What a payer has been, or is being, served for and has not paid, wei. */
-  outstandingWei(payer: Hex): bigint {
+  /** What a payer, or all of them together, have been or are being served for and have not paid, wei. */
+  outstandingWei(payer?: Hex): bigint {
     const rows = this.#prepare(
-      "SELECT amount FROM requests WHERE payer = ? AND status IN ('reserved', 'answered', 'settling', 'unpaid')",
-    ).all(payer);
+      `SELECT amount FROM requests WHERE ${payer === undefined ? "" : "payer = ? AND"}
+       status IN ('reserved', 'answered', 'settling', 'unpaid')`,
+    ).all(...(payer === undefined ? [] : [payer]));
     return (rows as unknown as { amount: string }[]).reduce((sum, { amount }) => sum + BigInt(amount), 0n);
   }
 

@@ -32,7 +32,7 @@ const tool = z.looseObject({
   }),
 });
 
-const chatRequestSchema = z.looseObject({
+export const chatRequestSchema = z.looseObject({
   ...samplingShape,
   messages: z.array(message).min(1),
   max_completion_tokens: samplingShape.max_tokens,

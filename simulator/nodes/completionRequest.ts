@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { ChatCall } from "./chatRequest.ts";
 import { parseRequest, samplingOptions, samplingShape } from "./samplingParameters.ts";
 
-const completionRequestSchema = z.looseObject({
+export const completionRequestSchema = z.looseObject({
   ...samplingShape,
   prompt: z.union([z.string(), z.tuple([z.string()]).transform(([prompt]) => prompt)], {
     error: "expected one prompt as a string",

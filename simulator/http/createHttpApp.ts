@@ -34,18 +34,22 @@ export function createHttpApp({ limits, refusalBody, tls }: HttpAppOptions): Fas
       : Fastify({ ...options, https: { ...server, ...tls, minVersion: "TLSv1.2" } })
   ) as FastifyInstance;
   app.server.maxConnections = limits.connections;
-  // node leaves out what is above its limit, a payment perhaps, and says nothing: one more shows that there were too many
+  // before version 24 Node leaves out what is above its limit, a payment perhaps: one more shows that there were too many
   app.server.maxHeadersCount = limits.headerCount + 1;
   app.addHook("onRequest", (request, reply, done) => {
     if (request.raw.rawHeaders.length <= 2 * limits.headerCount) return done();
-    const message = `Expected at most ${limits.headerCount} header lines`;
-    void reply.code(431).header("connection", "close").send(refusalBody(431, "too_many_headers", message));
+    void reply
+      .code(431)
+      .header("connection", "close")
+      .send(refusalBody(431, "headers_too_large", TOO_LARGE));
   });
   return app;
 }
 
+const TOO_LARGE = "The request has too many headers, or too long ones";
+
 const UNREADABLE: Record<string, [status: number, reason: string, code: string, message: string]> = {
-  HPE_HEADER_OVERFLOW: [431, "Request Header Fields Too Large", "headers_too_large", "The request's headers are too large"],
+  HPE_HEADER_OVERFLOW: [431, "Request Header Fields Too Large", "headers_too_large", TOO_LARGE],
   ERR_HTTP_REQUEST_TIMEOUT: [408, "Request Timeout", "request_timeout", "The request took too long to arrive"],
 };
 

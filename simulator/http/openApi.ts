@@ -23,8 +23,8 @@ export interface ApiDescription {
 export const schemaRef = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
 
 /**
- * Serves `GET /openapi.json`: an OpenAPI 3.1 document of every route that `app` serves, as far as `operations` describes it. Has to be
- * called before the routes are added; what it serves is made once.
+ * Serves `GET /openapi.json`: an OpenAPI 3.1 document of every route that `app` serves, as far as `operations` describes it. Routes
+ * are to be added in `app.after`, once this is loaded; what it serves is made once.
  */
 export function addOpenApi(app: FastifyInstance, api: ApiDescription): void {
   void app.register(swagger, {
@@ -37,7 +37,9 @@ export function addOpenApi(app: FastifyInstance, api: ApiDescription): void {
     transformObject: (document) => describe("openapiObject" in document ? document.openapiObject : {}, api),
     exposeHeadRoutes: false,
   });
-  app.get(OPENAPI_ROUTE, (_request, reply) => reply.header("cache-control", "max-age=300").send(app.swagger()));
+  app.after(() => {
+    app.get(OPENAPI_ROUTE, (_request, reply) => reply.header("cache-control", "max-age=300").send(app.swagger()));
+  });
 }
 
 function describe(found: Json, { operations, schemas, securitySchemes }: ApiDescription): Json {

@@ -63,10 +63,10 @@ export class GatewayHttp {
   /** Shows a gateway's state in the metrics, and what becomes of its payments. */
   watch(rail: Pick<PaymentRail, "onOutcome">, state: GatewayState): void {
     this.metrics.show(state);
-    rail.onOutcome(({ status, payment }) => {
-      const scheme = payment.requirements.scheme;
+    rail.onOutcome(({ status, requirements, amountWei }) => {
+      const { scheme } = requirements;
       this.metrics.payment(scheme, status === "settled" ? "settled" : "dead");
-      if (status === "settled") this.metrics.charged(scheme, payment.authorization.valueWei);
+      if (status === "settled") this.metrics.charged(scheme, amountWei);
     });
   }
 

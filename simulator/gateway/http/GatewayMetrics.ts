@@ -82,8 +82,10 @@ export class GatewayMetrics {
     if (state.openSessions) this.#gauge("gateway_open_sessions", "upto sessions open.", () => state.openSessions?.());
     if (state.openChannels) this.#gauge("gateway_open_channels", "Channels open.", () => state.openChannels?.());
     if (state.settlements) {
-      this.#gauges("gateway_settlements", "Payments at the facilitator by status; dead ones are letters nobody reads.", () =>
-        state.settlements?.(),
+      this.#gauges(
+        "gateway_settlements",
+        "Payments at the facilitator by status; dead ones are letters nobody reads.",
+        () => state.settlements?.(),
       );
     }
     if (state.priceAgeSeconds) {
@@ -104,7 +106,11 @@ export class GatewayMetrics {
     });
   }
 
-  #gauges(name: string, help: string, read: () => Record<string, number> | Promise<Record<string, number>> | undefined): void {
+  #gauges(
+    name: string,
+    help: string,
+    read: () => Record<string, number> | Promise<Record<string, number>> | undefined,
+  ): void {
     new Gauge({
       name,
       help,

@@ -39,7 +39,9 @@ const PAID_HEADERS = {
 
 const PROOF_HEADERS = {
   ...PAID_HEADERS,
-  "x-inference-receipt": header("The signed receipt: base64 of JSON, the answer's `opengradient`. Streams carry it in their last event."),
+  "x-inference-receipt": header(
+    "The signed receipt: base64 of JSON, the answer's `opengradient`. Streams carry it in their last event.",
+  ),
   "x-settlement-tx-hash": header("Transaction that posted the receipt's batch, once there is one", HASH),
   "x-settlement-walrus-blob-id": header("Walrus blob that holds the receipt's batch, once it is known"),
 };
@@ -51,7 +53,9 @@ const REFUSALS = {
       "To be paid for. The body says what to do; `error.code` says what was wrong with a payment that was sent, in x402's words " +
       "(`payment_required` when there was none). Nothing was charged.",
     headers: {
-      "PAYMENT-REQUIRED": header("x402's PaymentRequired: base64 of JSON {x402Version, error, resource, accepts, extensions}"),
+      "PAYMENT-REQUIRED": header(
+        "x402's PaymentRequired: base64 of JSON {x402Version, error, resource, accepts, extensions}",
+      ),
     },
     content: json("PaymentRequired"),
   },
@@ -59,7 +63,10 @@ const REFUSALS = {
   "408": refusal("The request took too long to arrive"),
   "413": refusal("The body is too large"),
   "415": refusal("The body's media type is not served"),
-  "429": refusal("Too many requests of this address or payer, or too much of the payer's is not settled yet", RETRY_AFTER),
+  "429": refusal(
+    "Too many requests of this address or payer, or too much of the payer's is not settled yet",
+    RETRY_AFTER,
+  ),
   "431": refusal("The headers, or the PAYMENT-SIGNATURE, are too large"),
   "500": refusal("A fault of the gateway's; nothing was charged that has no answer"),
   "502": refusal("The node's answer could not be used; nothing was charged"),
@@ -67,7 +74,13 @@ const REFUSALS = {
   "504": refusal("The node did not answer in time; nothing was charged", RETRY_AFTER),
 };
 
-const paid = (operationId: string, summary: string, request: GatewaySchema, answer: GatewaySchema, streams: boolean): Json => ({
+const paid = (
+  operationId: string,
+  summary: string,
+  request: GatewaySchema,
+  answer: GatewaySchema,
+  streams: boolean,
+): Json => ({
   operationId,
   summary,
   tags: ["Inference"],
@@ -79,7 +92,9 @@ const paid = (operationId: string, summary: string, request: GatewaySchema, answ
       headers: PROOF_HEADERS,
       content: {
         ...json(answer),
-        ...(streams && { "text/event-stream": { ...text, description: "With `stream`: OpenAI's chunks, the last with `opengradient`" } }),
+        ...(streams && {
+          "text/event-stream": { ...text, description: "With `stream`: OpenAI's chunks, the last with `opengradient`" },
+        }),
       },
     },
     ...REFUSALS,
@@ -92,7 +107,13 @@ const sealed: Json = {
   tags: ["Inference"],
   parameters: [
     PAYMENT_SIGNATURE,
-    { name: MODEL_HEADER, in: "header", required: true, description: "The model: its price depends on it", schema: { type: "string" } },
+    {
+      name: MODEL_HEADER,
+      in: "header",
+      required: true,
+      description: "The model: its price depends on it",
+      schema: { type: "string" },
+    },
     {
       name: TEE_HEADER,
       in: "header",
@@ -112,7 +133,14 @@ const sealed: Json = {
   },
 };
 
-const get = (operationId: string, tag: string, summary: string, description: string, content: Json, more: Json = {}): Json => ({
+const get = (
+  operationId: string,
+  tag: string,
+  summary: string,
+  description: string,
+  content: Json,
+  more: Json = {},
+): Json => ({
   operationId,
   summary,
   tags: [tag],
@@ -137,16 +165,44 @@ export const gatewayApi: ApiDescription = {
   schemas: gatewaySchemas,
   operations: {
     [`post ${ROUTES.chat}`]: paid("createChatCompletion", "Chat", "ChatRequest", "ChatCompletion", true),
-    [`post ${ROUTES.completion}`]: paid("createCompletion", "Text completion", "CompletionRequest", "TextCompletion", true),
+    [`post ${ROUTES.completion}`]: paid(
+      "createCompletion",
+      "Text completion",
+      "CompletionRequest",
+      "TextCompletion",
+      true,
+    ),
     [`post ${ROUTES.inference}`]: paid("createInference", "Run an ONNX model", "InferenceRequest", "Inference", false),
     [`post ${SEALED_ROUTE}`]: sealed,
-    [`get ${SEALED_CONFIG_ROUTE}`]: get("getSealingKeys", "Enclaves", "Keys to seal requests with", "Key configurations of the enclaves that are up", {
-      [OHTTP_KEYS]: binary,
+    [`get ${SEALED_CONFIG_ROUTE}`]: get(
+      "getSealingKeys",
+      "Enclaves",
+      "Keys to seal requests with",
+      "Key configurations of the enclaves that are up",
+      {
+        [OHTTP_KEYS]: binary,
+      },
+    ),
+    "get /v1/models": get(
+      "listModels",
+      "Models",
+      "What can be bought now, and for how much",
+      "Models of the nodes that are up",
+      json("ModelList"),
+    ),
+    "get /health": get(
+      "getHealth",
+      "Operation",
+      "State of the gateway and its nodes",
+      "`degraded`: no node is up",
+      json("Health"),
+    ),
+    [`get ${METRICS_ROUTE}`]: get("getMetrics", "Operation", "Prometheus metrics", "Text exposition format", {
+      "text/plain": text,
     }),
-    "get /v1/models": get("listModels", "Models", "What can be bought now, and for how much", "Models of the nodes that are up", json("ModelList")),
-    "get /health": get("getHealth", "Operation", "State of the gateway and its nodes", "`degraded`: no node is up", json("Health")),
-    [`get ${METRICS_ROUTE}`]: get("getMetrics", "Operation", "Prometheus metrics", "Text exposition format", { "text/plain": text }),
-    [`get ${OPENAPI_ROUTE}`]: get("getOpenApi", "Operation", "This document", "OpenAPI 3.1", { "application/json": { schema: { type: "object" } } }),
+    [`get ${OPENAPI_ROUTE}`]: get("getOpenApi", "Operation", "This document", "OpenAPI 3.1", {
+      "application/json": { schema: { type: "object" } },
+    }),
     "get /enclave/attestation": {
       operationId: "getAttestation",
       summary: "Attestation document of the enclave this gateway runs in",
@@ -157,8 +213,14 @@ export const gatewayApi: ApiDescription = {
         "400": refusal("The nonce is malformed"),
       },
     },
-    "get /signing-key": get("getSigningKey", "Enclaves", "What registering the enclave needs", "Keys and measurements", {
-      "application/json": { schema: { type: "object" } },
-    }),
+    "get /signing-key": get(
+      "getSigningKey",
+      "Enclaves",
+      "What registering the enclave needs",
+      "Keys and measurements",
+      {
+        "application/json": { schema: { type: "object" } },
+      },
+    ),
   },
 };

@@ -11,7 +11,8 @@ const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 const MAX_DEPTH = 16;
 
 /** Keys by which a careless copy of an object changes its prototype, also when spelled with escapes. */
-const POLLUTING = /"(?:_|\\u005[fF]){2}(?:p|\\u0070)(?:r|\\u0072)(?:o|\\u006[fF])(?:t|\\u0074)(?:o|\\u006[fF])(?:_|\\u005[fF]){2}"\s*:/;
+const POLLUTING =
+  /"(?:_|\\u005[fF]){2}(?:p|\\u0070)(?:r|\\u0072)(?:o|\\u006[fF])(?:t|\\u0074)(?:o|\\u006[fF])(?:_|\\u005[fF]){2}"\s*:/;
 
 /**
  * The one PAYMENT-SIGNATURE of a request, if it has any; what it holds is `decodePayment`'s matter.
@@ -35,7 +36,8 @@ export function paymentHeaderOf(headers: IncomingHttpHeaders, maxBytes: number):
  * @throws PaymentError invalid_payload
  */
 export function decodePayment(header: string): unknown {
-  if (!BASE64.test(header)) throw new PaymentError("invalid_payload", "Expected base64 of JSON, found other characters");
+  if (!BASE64.test(header))
+    throw new PaymentError("invalid_payload", "Expected base64 of JSON, found other characters");
   const text = Buffer.from(header, "base64").toString("utf8");
   if (depthOf(text) > MAX_DEPTH) {
     throw new PaymentError("invalid_payload", `Expected JSON nested at most ${MAX_DEPTH} levels deep`);

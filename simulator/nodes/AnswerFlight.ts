@@ -1,3 +1,5 @@
+import type { SignedReceipt } from "../receipts/types.ts";
+
 /**
  * One inference under way, which any number of identical requests may follow. Pieces of its answer are kept, so that who comes later gets them all; it
  * goes on when nobody listens, since its receipt has to be made.
@@ -8,6 +10,8 @@ export class AnswerFlight {
   readonly streamed: boolean;
   /** Resolves at the end, whether it went well or not. */
   readonly ended: Promise<void>;
+  /** Of the answer, once it is whole and stored. */
+  receipt: SignedReceipt | undefined;
   readonly #pieces: string[] = [];
   readonly #end = Promise.withResolvers<void>();
   #advanced = Promise.withResolvers<void>();
@@ -48,6 +52,13 @@ export class AnswerFlight {
   async begun(): Promise<void> {
     while (this.#pieces.length === 0 && !this.#isEnded) await this.#advanced.promise;
     if (this.#pieces.length === 0 && this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** All of it, once it has ended. @throws the failure. */
+  async whole(): Promise<string> {
+    await this.ended;
+    if (this.#failure !== undefined) throw this.#failure;
+    return this.text;
   }
 
   /** Every piece from the first on, as they come. Throws the failure, if any, after the last. */

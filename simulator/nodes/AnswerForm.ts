@@ -1,5 +1,6 @@
 import type { PaidKind, RequestKind } from "../receipts/hashes.ts";
 import type { Hex } from "../receipts/types.ts";
+import { jsonOf } from "./JsonText.ts";
 import type { NodeError } from "./NodeError.ts";
 import { DONE_EVENT, serverSentEvent } from "./serverSentEvent.ts";
 
@@ -20,6 +21,6 @@ export interface AnswerForm {
 export const openForm = (kind: RequestKind, streamed: boolean): AnswerForm => ({
   kind,
   event: serverSentEvent,
-  end: (answer) => (streamed ? serverSentEvent(answer) + DONE_EVENT : JSON.stringify(answer)),
+  end: (answer) => (streamed ? serverSentEvent(answer) + DONE_EVENT : jsonOf(answer)),
   receiptHash: (_what, hash) => hash,
 });

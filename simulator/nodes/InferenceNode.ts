@@ -14,9 +14,10 @@ import { untilAborted } from "../settlement/untilAborted.ts";
 import { openForm } from "./AnswerForm.ts";
 import { createNodeServer, type NodeAnswer } from "./createNodeServer.ts";
 import { NodeError, toNodeError } from "./NodeError.ts";
-import { PaidAnswers, type PaidAnswersOptions } from "./PaidAnswers.ts";
+import { type PaidAnswer, PaidAnswers, type PaidAnswersOptions, type WrittenAlong } from "./PaidAnswers.ts";
 import type { NodePayment } from "./paymentHeader.ts";
 import type { ReceiptStore } from "./ReceiptStore.ts";
+import type { RequestBody } from "./RequestBody.ts";
 import { SealedRequests } from "./SealedRequests.ts";
 import type { SealedAnswer, SealedCall } from "./SealedRoutes.ts";
 
@@ -85,7 +86,7 @@ export interface CompletedInference {
   teeOutput?: string;
   /** What it is charged by, where it is charged by use. */
   usage?: TokenUsage;
-  /** The JSON answer, or the last chunk of the event stream, to which the receipt is added. */
+  /** The JSON answer, or the last chunk of the event stream, to which the receipt is added. A `JsonText` passes as it is. */
   answer: object;
 }
 
@@ -94,6 +95,12 @@ export interface PreparedInference {
   offer: ModelOffer;
   streamed: boolean;
   run: (context: InferenceContext) => Promise<CompletedInference>;
+}
+
+/** A request that a node has read for who sells its answer in the same process. */
+export interface ReadRequest {
+  body: RequestBody;
+  prepared: PreparedInference;
 }
 
 /**
@@ -150,8 +157,12 @@ export abstract class InferenceNode {
   abstract readonly offers: readonly ModelOffer[];
   protected abstract readonly modelKind: "onnx" | "chat";
 
-  /** Reads a request. @throws an error that `toNodeError` makes a 4xx of. */
-  protected abstract prepare(kind: RequestKind, body: Uint8Array): PreparedInference;
+  /**
+   * Reads a request.
+   * @param parsed the same, where it is parsed already.
+   * @throws an error that `toNodeError` makes a 4xx of.
+   */
+  protected abstract prepare(kind: RequestKind, body: Uint8Array, parsed?: RequestBody): PreparedInference;
 
   get operator(): Hex {
     return this.#options.operator;
@@ -196,6 +207,52 @@ export abstract class InferenceNode {
     this.#server = undefined;
   }
 
+  /** Where clients' payments go. */
+  get payout(): Hex {
+    return this.#options.payout;
+  }
+
+  /** Token that fees are in. */
+  get asset(): Hex {
+    return this.#options.asset;
+  }
+
+  /** What the requests that are served here may be. */
+  get kinds(): readonly RequestKind[] {
+    return this.#kinds;
+  }
+
+  /**
+   * Reads a request, so that who sells its answer in this process knows what is asked for before it takes a payment.
+   * @throws NodeError 4xx
+   */
+  read(body: RequestBody): ReadRequest {
+    try {
+      const { kind, bytes } = body;
+      if (!this.#kinds.includes(kind)) throw new NodeError(404, "not_found", `${kind} requests are not served here`);
+      return { body, prepared: this.prepare(kind, bytes, body) };
+    } catch (error) {
+      throw toNodeError(error);
+    }
+  }
+
+  /** The answer that a payment has bought already, stored or under way. @throws NodeError 409 for another request's payment. */
+  bought({ kind, bytes, bodyHash }: RequestBody, payment: NodePayment): PaidAnswer | undefined {
+    return this.#paid.known(this.#paid.bought(kind, bytes, payment, bodyHash));
+  }
+
+  /**
+   * Serves a request that was read, as `POST` of the private API does: one payment, one answer.
+   * @param along is written with the answer, and only if it is a new one.
+   * @throws NodeError; later failures are the answer's.
+   */
+  serve({ body, prepared }: ReadRequest, payment: NodePayment, along?: WrittenAlong): PaidAnswer {
+    const { kind, bytes, json, bodyHash, inputHash } = body;
+    const bought = { ...this.#paid.bought(kind, bytes, payment, bodyHash), inputHash };
+    const servable = { prepared, form: openForm(kind, prepared.streamed) };
+    return this.#paid.answer(bought, kind, json, () => servable, along);
+  }
+
   /**
    * Runs a request that is paid for in another way than by a gateway: no receipt, nothing stored.
    *
@@ -227,8 +284,8 @@ export abstract class InferenceNode {
     const bought = this.#paid.bought("sealed", call.body, payment);
     const proof = () => this.#paid.proof(bought.requestId);
     // answers outlive the key that their requests were sealed with
-    const stored = this.#paid.stored(bought);
-    if (stored !== undefined) return { pieces: stored.pieces, proof };
+    const known = this.#paid.known(bought);
+    if (known?.receipt !== undefined) return { pieces: known.follow(), proof };
     const { kind, body, form, refusal } = await this.#sealed.open(call.body, call.streamed);
     try {
       const { pieces } = await this.#paid.served(bought, kind, body, () => {

@@ -1,5 +1,3 @@
-import { createHash } from "node:crypto";
-
 import type { Logger } from "pino";
 
 import type { EnclaveIdentity } from "../enclave/EnclaveIdentity.ts";
@@ -8,6 +6,7 @@ import { inputHash, type PaidKind, type RequestKind } from "../receipts/hashes.t
 import { keccak256 } from "../receipts/keccak.ts";
 import { requestIdForPayment } from "../receipts/requestId.ts";
 import { recoverAddress, type Signer } from "../receipts/secp256k1.ts";
+import type { RawBody } from "../receipts/requestText.ts";
 import { feeOf } from "../receipts/tariff.ts";
 import { signTeeFields, teeRequestHash } from "../receipts/teeReceipt.ts";
 import {
@@ -22,9 +21,11 @@ import { AnswerFlight } from "./AnswerFlight.ts";
 import type { AnswerForm } from "./AnswerForm.ts";
 import type { NodeAnswer } from "./createNodeServer.ts";
 import type { CompletedInference, InferenceContext, PreparedInference } from "./InferenceNode.ts";
+import { withMembers } from "./JsonText.ts";
 import { NodeError, toNodeError } from "./NodeError.ts";
 import type { NodePayment } from "./paymentHeader.ts";
-import type { ReceiptStore } from "./ReceiptStore.ts";
+import type { ReceiptStore, StoredAnswer } from "./ReceiptStore.ts";
+import { bodyHashOf } from "./RequestBody.ts";
 
 export interface PaidAnswersOptions {
   domain: SettlementDomain;
@@ -46,7 +47,24 @@ export interface Bought {
   requestId: Hex;
   bodyHash: string;
   payment: NodePayment;
+  /** Of the receipt, where it is known already. */
+  inputHash?: Hex;
 }
+
+/** An answer as who asks in the same process gets it. */
+export interface PaidAnswer {
+  readonly requestId: Hex;
+  readonly streamed: boolean;
+  /** Of the answer, once it is whole. */
+  readonly receipt: SignedReceipt | undefined;
+  /** The whole answer, once it is durable. Rejects with what it failed with. */
+  whole(): Promise<string>;
+  /** The same in pieces, as they come. */
+  follow(): AsyncIterable<string>;
+}
+
+/** Statements that are kept together with an answer and its receipt, or not at all. */
+export type WrittenAlong = (receipt: SignedReceipt) => void;
 
 /** A request that can be served, and the form of its answer. */
 export interface Servable {
@@ -65,18 +83,23 @@ export class PaidAnswers {
     this.#hasher = new SettlementHasher(options.domain);
   }
 
-  bought(kind: PaidKind, body: Buffer, payment: NodePayment): Bought {
+  bought(kind: PaidKind, body: Buffer, payment: NodePayment, bodyHash = bodyHashOf(kind, body)): Bought {
     const { domain, operator } = this.#options;
-    const requestId = requestIdForPayment(domain, operator, payment);
-    return { requestId, bodyHash: createHash("sha256").update(`${kind}\n`).update(body).digest("hex"), payment };
+    return { requestId: requestIdForPayment(domain, operator, payment), bodyHash, payment };
   }
 
-  /** @throws NodeError 409 when the payment has bought another request. */
-  stored({ requestId, bodyHash }: Bought): NodeAnswer | undefined {
+  /** The answer under way, or the stored one. @throws NodeError 409 when the payment has bought another request. */
+  known({ requestId, bodyHash }: Bought): PaidAnswer | undefined {
+    // what is under way may be committed, and not yet durable
+    const flight = this.#flights.get(requestId);
+    if (flight !== undefined) {
+      requireSameBody(flight.bodyHash, bodyHash);
+      return following(requestId, flight);
+    }
     const stored = this.#options.store.find(requestId);
     if (stored === undefined) return undefined;
     requireSameBody(stored.bodyHash, bodyHash);
-    return { streamed: stored.streamed, pieces: ReadableStream.from([stored.content]) };
+    return storedAnswer(requestId, stored);
   }
 
   /** What an answer carries under `opengradient`, for those who cannot read the answer; undefined while it is not whole. */
@@ -88,15 +111,17 @@ export class PaidAnswers {
     return { receipt: signedReceiptToJson(signed), operator: this.#options.operator, signer };
   }
 
-  /** The stored answer, or the one under way, or else a new one. */
+  /** The answer under way, or the stored one, or else a new one, with which `along` is written. */
+  answer(bought: Bought, kind: RequestKind, body: RawBody, prepare: () => Servable, along?: WrittenAlong): PaidAnswer {
+    return this.known(bought) ?? following(bought.requestId, this.#begin(bought, kind, body, prepare, along));
+  }
+
+  /** The same as HTTP passes it on: once there is a first piece of it. */
   async served(bought: Bought, kind: RequestKind, body: Uint8Array, prepare: () => Servable): Promise<NodeAnswer> {
-    const stored = this.stored(bought);
-    if (stored !== undefined) return stored;
-    let flight = this.#flights.get(bought.requestId);
-    if (flight !== undefined) requireSameBody(flight.bodyHash, bought.bodyHash);
-    else flight = this.#begin(bought, kind, body, prepare);
-    await flight.begun();
-    return { streamed: flight.streamed, pieces: flight.follow() };
+    const answer = this.answer(bought, kind, body, prepare);
+    const flight = this.#flights.get(bought.requestId);
+    await flight?.begun();
+    return { streamed: answer.streamed, pieces: answer.follow() };
   }
 
   /** Resolves when nothing is under way any more. */
@@ -105,16 +130,18 @@ export class PaidAnswers {
   }
 
   #begin(
-    { requestId, bodyHash, payment }: Bought,
+    bought: Bought,
     kind: RequestKind,
-    body: Uint8Array,
+    body: RawBody,
     prepare: () => Servable,
+    along: WrittenAlong | undefined,
   ): AnswerFlight {
+    const { requestId, bodyHash, payment } = bought;
     const { asset, maxConcurrent, enclave } = this.#options;
     if (payment.asset !== asset) {
       throw new NodeError(400, "wrong_asset", `fees are paid in ${asset}, found ${payment.asset}`);
     }
-    const hash = inputHash(kind, body);
+    const hash = bought.inputHash ?? inputHash(kind, body);
     const teeHash = enclave && teeRequestHash(kind, body, hash);
     const servable = prepare();
     const { offer, streamed } = servable.prepared;
@@ -127,7 +154,7 @@ export class PaidAnswers {
     }
     const flight = new AnswerFlight(bodyHash, streamed);
     this.#flights.set(requestId, flight);
-    void this.#fly(flight, servable, { requestId, inputHash: hash, payment }, teeHash);
+    void this.#fly(flight, servable, { requestId, inputHash: hash, payment }, teeHash, along);
     return flight;
   }
 
@@ -137,6 +164,7 @@ export class PaidAnswers {
     { prepared, form }: Servable,
     { requestId, inputHash: hash, payment }: Pick<Bought, "requestId" | "payment"> & { inputHash: Hex },
     teeHash: Hex | undefined,
+    along: WrittenAlong | undefined,
   ): Promise<void> {
     const { operator, signer, mode, enclave, store, run, nowSeconds, logger } = this.#options;
     const { offer, streamed } = prepared;
@@ -159,9 +187,13 @@ export class PaidAnswers {
       const statement = teeHash && { requestHash: teeHash, outputHash: keccak256(teeOutput), timestamp: servedAt };
       // with the answer, so that of a sealed one nobody but the client sees these hashes
       const tee = statement && enclave && (await signTeeFields(enclave, statement));
-      const last = form.end({ ...answer, ...tee, opengradient });
+      const last = form.end(withMembers(answer, { ...tee, opengradient }));
       const content = flight.text + last;
-      await store.add({ kind: form.kind, bodyHash: flight.bodyHash, streamed, content, receipt });
+      await store.add(
+        { kind: form.kind, bodyHash: flight.bodyHash, streamed, content, receipt },
+        along && (() => along(receipt)),
+      );
+      flight.receipt = receipt;
       flight.emit(last);
       flight.end();
       logger.debug({ requestId, model: offer.id }, "served");
@@ -184,6 +216,26 @@ export class PaidAnswers {
     return { receipt, signature: this.#options.signer.sign(this.#hasher.receiptDigest(receipt)) };
   }
 }
+
+function following(requestId: Hex, flight: AnswerFlight): PaidAnswer {
+  return {
+    requestId,
+    streamed: flight.streamed,
+    get receipt() {
+      return flight.receipt;
+    },
+    whole: () => flight.whole(),
+    follow: () => flight.follow(),
+  };
+}
+
+const storedAnswer = (requestId: Hex, { streamed, content, receipt }: StoredAnswer): PaidAnswer => ({
+  requestId,
+  streamed,
+  receipt,
+  whole: () => Promise.resolve(content),
+  follow: () => ReadableStream.from([content]),
+});
 
 function requireSameBody(known: string, found: string): void {
   if (known !== found) {

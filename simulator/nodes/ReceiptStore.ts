@@ -1,6 +1,6 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { StatementSync } from "node:sqlite";
 
-import { openDatabase } from "../persistence/openDatabase.ts";
+import { GroupCommit } from "../persistence/GroupCommit.ts";
 import type { PaidKind } from "../receipts/hashes.ts";
 import { type Hex, type SignedReceipt, signedReceiptSchema, signedReceiptToJson } from "../receipts/types.ts";
 import type { ReceiptSource, StoredReceipt } from "../settlement/ReceiptSource.ts";
@@ -39,44 +39,61 @@ interface AnswerRow {
   receipt: string;
 }
 
-interface Waiting {
-  answer: StoredAnswer;
-  resolve: () => void;
-  reject: (error: unknown) => void;
-}
-
 /**
- * A node's answers and the outbox of their receipts, in one SQLite file. What `add` has resolved for survives a power cut (WAL with
- * `synchronous = FULL`); answers that come within one turn of the event loop share a commit, and so the cost of its fsync.
+ * A node's answers and the outbox of their receipts, in one SQLite file. What `add` has resolved for survives a power cut; answers that
+ * come at the same time share a commit, and so the cost of its sync.
  */
 export class ReceiptStore implements ReceiptSource {
-  readonly #database: DatabaseSync;
+  readonly #commits: GroupCommit;
   readonly #insert: StatementSync;
   readonly #find: StatementSync;
   readonly #unbatched: StatementSync;
   readonly #mark: StatementSync;
   readonly #listeners = new Set<() => void>();
-  #waiting: Waiting[] = [];
+  readonly #owned: boolean;
+  #announcing = false;
 
-  /** @param path File, made if missing; ":memory:" for tests. */
-  constructor(path: string) {
-    this.#database = openDatabase(path, SCHEMA);
-    this.#insert = this.#database.prepare(
+  /** @param place File, made if missing; ":memory:" for tests; or a database that others write to as well, and close. */
+  constructor(place: string | GroupCommit) {
+    this.#owned = typeof place === "string";
+    this.#commits = typeof place === "string" ? new GroupCommit(place) : place;
+    const { database } = this.#commits;
+    database.exec(SCHEMA);
+    this.#insert = database.prepare(
       "INSERT INTO answers (request_id, kind, body_hash, streamed, content, receipt, stored_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
     );
-    this.#find = this.#database.prepare(
+    this.#find = database.prepare(
       "SELECT kind, body_hash, streamed, content, receipt FROM answers WHERE request_id = ?",
     );
-    this.#unbatched = this.#database.prepare(
+    this.#unbatched = database.prepare(
       "SELECT receipt, stored_at_ms FROM answers WHERE batch_id IS NULL ORDER BY sequence LIMIT ?",
     );
-    this.#mark = this.#database.prepare("UPDATE answers SET batch_id = ? WHERE request_id = ?");
+    this.#mark = database.prepare("UPDATE answers SET batch_id = ? WHERE request_id = ?");
   }
 
-  /** Stores an answer and puts its receipt into the outbox. Durable when it resolves; rejects when the request has an answer. */
-  add(answer: StoredAnswer): Promise<void> {
+  /**
+   * Stores an answer and puts its receipt into the outbox. Durable when it resolves; rejects when the request has an answer.
+   * @param along Statements that are kept together with the answer, or not at all.
+   */
+  add(answer: StoredAnswer, along?: () => void): Promise<void> {
+    const { kind, bodyHash, streamed, content, receipt } = answer;
+    const json = JSON.stringify(signedReceiptToJson(receipt));
+    const storedAtMs = Date.now();
     return new Promise((resolve, reject) => {
-      if (this.#waiting.push({ answer, resolve, reject }) === 1) setImmediate(() => this.#flush());
+      this.#commits.add(
+        () => {
+          this.#insert.run(receipt.receipt.requestId, kind, bodyHash, streamed ? 1 : 0, content, json, storedAtMs);
+          along?.();
+        },
+        (error) => {
+          if (error !== undefined) {
+            reject(error);
+            return;
+          }
+          resolve();
+          this.#announce();
+        },
+      );
     });
   }
 
@@ -100,7 +117,7 @@ export class ReceiptStore implements ReceiptSource {
   }
 
   markBatched(requestIds: readonly Hex[], batchId: Hex): void {
-    this.#transaction(() => {
+    this.#commits.runNow(() => {
       for (const requestId of requestIds) this.#mark.run(batchId, requestId);
     });
   }
@@ -111,53 +128,19 @@ export class ReceiptStore implements ReceiptSource {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Commits what is waiting and closes the file. */
+  /** Commits what is waiting and closes the file, unless others use it. */
   close(): void {
-    this.#flush();
-    this.#database.close();
+    if (this.#owned) this.#commits.close();
   }
 
-  #flush(): void {
-    const waiting = this.#waiting;
-    if (waiting.length === 0) return;
-    this.#waiting = [];
-    const failures = new Map<Waiting, unknown>();
-    try {
-      this.#transaction(() => {
-        for (const item of waiting) {
-          // A failed insert undoes only itself; the others of the turn are committed.
-          try {
-            this.#insertAnswer(item.answer);
-          } catch (error) {
-            failures.set(item, error);
-          }
-        }
-      });
-    } catch (error) {
-      for (const { reject } of waiting) reject(error);
-      return;
-    }
-    for (const item of waiting) {
-      if (failures.has(item)) item.reject(failures.get(item));
-      else item.resolve();
-    }
-    for (const listener of this.#listeners) listener();
-  }
-
-  #insertAnswer({ kind, bodyHash, streamed, content, receipt }: StoredAnswer): void {
-    const json = JSON.stringify(signedReceiptToJson(receipt));
-    this.#insert.run(receipt.receipt.requestId, kind, bodyHash, streamed ? 1 : 0, content, json, Date.now());
-  }
-
-  #transaction(work: () => void): void {
-    this.#database.exec("BEGIN IMMEDIATE");
-    try {
-      work();
-      this.#database.exec("COMMIT");
-    } catch (error) {
-      this.#database.exec("ROLLBACK");
-      throw error;
-    }
+  /** Once for all answers of a commit. */
+  #announce(): void {
+    if (this.#announcing || this.#listeners.size === 0) return;
+    this.#announcing = true;
+    queueMicrotask(() => {
+      this.#announcing = false;
+      for (const listener of this.#listeners) listener();
+    });
   }
 }
 

@@ -8,6 +8,7 @@ import { sealResponse } from "../ohttp/sealedResponse.ts";
 import type { Enclave } from "../enclave/Enclave.ts";
 import type { RequestKind } from "../receipts/hashes.ts";
 import type { AnswerForm } from "./AnswerForm.ts";
+import { jsonOf } from "./JsonText.ts";
 import { errorBody, NodeError } from "./NodeError.ts";
 import { requestKindOf } from "./requestKindOf.ts";
 import { DONE_EVENT, serverSentEvent } from "./serverSentEvent.ts";
@@ -83,7 +84,7 @@ export function bytesOfLines(lines: string): Buffer {
 function sealedForm(secrets: SharedSecrets, streamed: boolean): AnswerForm {
   const sealer = new ChunkSealer(secrets);
   const whole = (answer: object): Buffer =>
-    sealResponse(secrets, encodeInnerResponse({ status: 200, body: JSON.stringify(answer) }));
+    sealResponse(secrets, encodeInnerResponse({ status: 200, body: jsonOf(answer) }));
   return {
     kind: "sealed",
     event: (chunk) => sealedLine(sealer.seal(padEvents(serverSentEvent(chunk)))),

@@ -2,8 +2,8 @@ import { canonicalJson } from "./canonicalJson.ts";
 import { isJsonArray, isJsonObject, JsonNumber, parseJson, type Json, type JsonObject } from "./json.ts";
 import { pythonFloat, pythonJson } from "./pythonJson.ts";
 
-/** A request body, as text or its raw bytes: parsed JSON would have lost how numbers were written. */
-export type RawBody = string | Uint8Array;
+/** A request body, as text, its raw bytes, or what `parseJson` made of them: `JSON.parse` would have lost how numbers were written. */
+export type RawBody = string | Uint8Array | JsonObject;
 
 /** The body is JSON but no request that could be hashed. */
 export class InvalidRequestError extends Error {
@@ -129,10 +129,12 @@ export function canonicalToolCalls(calls: Json): Json {
 const object = (members: Record<string, Json>): JsonObject => new Map(Object.entries(members));
 
 function parseObject(body: RawBody): JsonObject {
-  const value = parseJson(body);
+  const value = isParsed(body) ? body : parseJson(body);
   if (!isJsonObject(value)) throw expected("an object", value);
   return value;
 }
+
+const isParsed = (body: RawBody): body is JsonObject => typeof body === "object" && !(body instanceof Uint8Array);
 
 /** Python's truth: none of None, False, zero and the empty. */
 function isTruthy(value: Json | undefined): value is Exclude<Json, null | false> {

@@ -55,7 +55,7 @@ export function teeRequestHash(kind: RequestKind, body: RawBody, known?: Hex): H
 
 /** The text of a tensor request that is hashed. */
 export function teeInferenceText(body: RawBody): string {
-  const request = parseJson(body);
+  const request = typeof body === "string" || body instanceof Uint8Array ? parseJson(body) : body;
   const [model, inputs] = isJsonObject(request) ? [request.get("model"), request.get("inputs")] : [];
   if (typeof model !== "string" || inputs === undefined) {
     throw new InvalidRequestError("Expected an object with inputs, and a model that is a string");

@@ -1,0 +1,27 @@
+/** JSON that passes as it came: an upstream's answer, byte for byte. */
+export class JsonText {
+  readonly text: string;
+  /** What it says. */
+  readonly value: Readonly<Record<string, unknown>>;
+
+  /** @param value of `JSON.parse(text)`. */
+  constructor(text: string, value: Readonly<Record<string, unknown>>) {
+    this.text = text;
+    this.value = value;
+  }
+}
+
+/** An object as JSON. */
+export const jsonOf = (answer: object): string => (answer instanceof JsonText ? answer.text : JSON.stringify(answer));
+
+/** `answer` with further members; those of the same name are replaced. What passes as it came gets them at its end. */
+export function withMembers(answer: object, members: Readonly<Record<string, unknown>>): object {
+  if (!(answer instanceof JsonText)) return { ...answer, ...members };
+  const value = { ...answer.value, ...members };
+  // a name twice would be read differently by different parsers
+  if (Object.keys(members).some((name) => Object.hasOwn(answer.value, name))) return value;
+  const added = JSON.stringify(members).slice(1);
+  const end = answer.text.lastIndexOf("}");
+  const separator = Object.keys(answer.value).length === 0 || added === "}" ? "" : ",";
+  return new JsonText(answer.text.slice(0, end) + separator + added, value);
+}

@@ -1,0 +1,49 @@
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import type { Contender, RunningContender } from "../harness/Contender.ts";
+import { type ServerProcess, startProgram, startServer } from "../harness/childProcess.ts";
+import { rawRequest } from "../load/requests.ts";
+
+/** What every contender is asked. */
+export const CHAT_BODY = JSON.stringify({ model: "bench", messages: [{ role: "user", content: "Say hello." }] });
+
+/** The upstream asked directly: what the load generator can reach. */
+export const calibration = (upstream: string): Contender => ({
+  name: "upstream",
+  title: "the upstream itself (calibration)",
+  start: () => Promise.resolve(unpaid({ url: upstream, pid: 0, stop: () => Promise.resolve() })),
+});
+
+export const bare = (upstream: string): Contender => ({
+  name: "bare",
+  title: "Fastify + undici, unpaid",
+  start: async () => unpaid(await startServer(new URL("../servers/bareProxy.ts", import.meta.url), { upstream })),
+});
+
+/** The gateway's main module, which the package does not export as such. */
+function portkeyProgram(): string {
+  const require = createRequire(import.meta.url);
+  const manifest = require.resolve("@portkey-ai/gateway/package.json");
+  return join(dirname(manifest), "build", "start-server.js");
+}
+
+export const portkey = (upstream: string): Contender => ({
+  name: "portkey",
+  title: "@portkey-ai/gateway, unpaid",
+  start: async () =>
+    unpaid(await startProgram((port) => [portkeyProgram(), "--headless", `--port=${port}`]), {
+      authorization: "Bearer unused",
+      "x-portkey-provider": "openai",
+      "x-portkey-custom-host": `${upstream}/v1`,
+    }),
+});
+
+/** A server whose requests are all the same. */
+export function unpaid(
+  { url, pid, stop }: Pick<ServerProcess, "url" | "pid" | "stop">,
+  headers: Readonly<Record<string, string>> = {},
+  body: string = CHAT_BODY,
+): RunningContender {
+  const request = rawRequest({ url, headers, body });
+  return { url, pids: pid === 0 ? [] : [pid], repeatable: true, requests: () => [request], stop };
+}

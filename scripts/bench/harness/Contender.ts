@@ -1,0 +1,40 @@
+/** A server that is running and can be measured. */
+export interface RunningContender {
+  url: string;
+  /** Of the processes whose CPU time counts as the server's. */
+  pids: readonly number[];
+  /** Takes the next requests for one connection; the server accepts them in this order, each once. */
+  requests(connection: number, count: number): Buffer[] | Promise<Buffer[]>;
+  /** Requests may be sent any number of times, so `requests` is asked for one. */
+  repeatable: boolean;
+  stop(): Promise<void>;
+}
+
+/** Something to be measured, beside others. */
+export interface Contender {
+  /** Key in the JSON, before "@" and the concurrency. */
+  name: string;
+  /** What it is, in a few words. */
+  title: string;
+  /** The concurrencies it is measured at. Default: all. */
+  start(): Promise<RunningContender>;
+}
+
+/** What was measured of one contender at one concurrency. Medians over the slices. */
+export interface Cell {
+  p50Ms: number;
+  p99Ms: number;
+  /** Answers with 200 per second. */
+  rps: number;
+  /** Lowest and highest slice. */
+  rpsRange: [number, number];
+  /** CPU time of the server per answer; undefined where the system does not tell. */
+  cpuMicros: number | undefined;
+  answers: number;
+}
+
+export const CONCURRENCIES = [1, 16] as const;
+export type Concurrency = (typeof CONCURRENCIES)[number];
+
+/** "bare@1", … */
+export type CellKey = `${string}@${Concurrency}`;

@@ -1,0 +1,194 @@
+import { quantile, type SliceResult } from "../load/LoadGenerator.ts";
+import {
+  type Cell,
+  type CellKey,
+  type Concurrency,
+  CONCURRENCIES,
+  type Contender,
+  type RunningContender,
+} from "./Contender.ts";
+import { type ServerProcess, startServer } from "./childProcess.ts";
+import { cpuMillis, quietMachine } from "./machine.ts";
+
+export interface MeasureOptions {
+  contenders: readonly Contender[];
+  /** Per cell. */
+  slices: number;
+  /** Of one slice. */
+  seconds: number;
+  /** Called with one line at a time. */
+  progress: (line: string) => void;
+  /** How long a slice waits for other programs to be quiet. */
+  patienceMs: number;
+}
+
+/** A server answered otherwise than with 200, or requests ran out: the figures would say nothing. */
+export class MeasurementError extends Error {
+  override readonly name = "MeasurementError";
+  readonly code = "measurement_failed";
+}
+
+const WARM_UP_SECONDS = 1;
+/** Requests per connection before the rate is known. */
+const WARM_UP_REQUESTS = 300;
+/** More than a connection used in its fastest slice; a lane that runs out makes its slice void. */
+const RESERVE = 1.8;
+const QUIET_SHARE = 0.15;
+
+interface SliceFigures {
+  p50Ms: number;
+  p99Ms: number;
+  rps: number;
+  cpuMicros: number | undefined;
+  answers: number;
+}
+
+/**
+ * Measures servers side by side: all run at once, each in its own process, and are asked in turn, slice by slice, so that what else happens on the
+ * machine hits them alike. Connections of concurrency 1 and 16 are different ones, for a paying connection is somebody's channel.
+ */
+export async function measure(options: MeasureOptions): Promise<Map<CellKey, Cell>> {
+  const generator = await startServer(new URL("../load/loadProcess.ts", import.meta.url));
+  const running: Lanes[] = [];
+  try {
+    for (const contender of options.contenders) {
+      options.progress(`starting ${contender.name}`);
+      running.push(new Lanes(contender, await contender.start(), generator));
+    }
+    for (const lanes of running) {
+      options.progress(`warming up ${lanes.name}`);
+      for (const concurrency of CONCURRENCIES) await lanes.warmUp(concurrency);
+    }
+    const figures = new Map<CellKey, SliceFigures[]>();
+    for (let slice = 1; slice <= options.slices; slice++) {
+      for (const lanes of running) {
+        const line: string[] = [];
+        for (const concurrency of CONCURRENCIES) {
+          const key: CellKey = `${lanes.name}@${concurrency}`;
+          const result = await lanes.measure(concurrency, options);
+          figures.set(key, [...(figures.get(key) ?? []), result]);
+          line.push(`c=${concurrency} ${result.p50Ms.toFixed(2)} ms ${result.rps.toFixed(0)}/s`);
+        }
+        options.progress(`slice ${slice}/${options.slices} ${lanes.name}: ${line.join(", ")}`);
+      }
+    }
+    return new Map([...figures].map(([key, slices]) => [key, cellOf(slices)]));
+  } finally {
+    await Promise.all([generator.stop(), ...running.map((lanes) => lanes.stop())]);
+  }
+}
+
+/** One contender and the requests that are ready for each of its connections. */
+class Lanes {
+  readonly name: string;
+  readonly #server: RunningContender;
+  readonly #generator: ServerProcess;
+  readonly #ready = new Map<number, Buffer[]>();
+  /** Most requests a connection sent per second. */
+  readonly #rates = new Map<Concurrency, number>();
+
+  constructor({ name }: Contender, server: RunningContender, generator: ServerProcess) {
+    this.name = name;
+    this.#server = server;
+    this.#generator = generator;
+  }
+
+  stop(): Promise<void> {
+    return this.#server.stop();
+  }
+
+  async warmUp(concurrency: Concurrency): Promise<void> {
+    const { result, seconds } = await this.#run(concurrency, WARM_UP_SECONDS, WARM_UP_REQUESTS);
+    this.#learn(concurrency, result, seconds);
+  }
+
+  async measure(concurrency: Concurrency, { seconds, patienceMs, progress }: MeasureOptions): Promise<SliceFigures> {
+    for (;;) {
+      const needed = Math.ceil((this.#rates.get(concurrency) ?? 0) * seconds * RESERVE) + WARM_UP_REQUESTS;
+      const { result, cpuMs } = await this.#run(concurrency, seconds, needed, patienceMs);
+      this.#learn(concurrency, result, result.seconds);
+      if (result.exhausted > 0) {
+        progress(`${this.name}@${concurrency}: ${needed} requests a connection did not last, again`);
+        continue;
+      }
+      const { latenciesMs } = result;
+      const answers = latenciesMs.length;
+      if (answers === 0) throw new MeasurementError(`${this.name}@${concurrency}: no answer within ${seconds} s`);
+      return {
+        p50Ms: quantile(latenciesMs, 0.5),
+        p99Ms: quantile(latenciesMs, 0.99),
+        rps: answers / result.seconds,
+        cpuMicros: cpuMs === undefined ? undefined : (cpuMs * 1_000) / result.sent.reduce((sum, n) => sum + n, 0),
+        answers,
+      };
+    }
+  }
+
+  async #run(
+    concurrency: Concurrency,
+    seconds: number,
+    count: number,
+    patienceMs = 0,
+  ): Promise<{ result: SliceResult; seconds: number; cpuMs: number | undefined }> {
+    // connection 0 is the one of concurrency 1
+    const connections = Array.from({ length: concurrency }, (_, i) => (concurrency === 1 ? 0 : i + 1));
+    const lanes: Buffer[][] = [];
+    for (const connection of connections) lanes.push(await this.#take(connection, count));
+    if (patienceMs > 0) await quietMachine(QUIET_SHARE, patienceMs);
+    const { url, pids, repeatable: repeat } = this.#server;
+    const before = pids.map(cpuMillis);
+    const startedAt = performance.now();
+    const result = (await this.#generator.ask({
+      url,
+      seconds,
+      lanes: lanes.map((requests) => ({ requests, repeat })),
+    })) as SliceResult;
+    const took = (performance.now() - startedAt) / 1_000;
+    const after = pids.map(cpuMillis);
+    if (!repeat) connections.forEach((connection, i) => this.#ready.get(connection)!.splice(0, result.sent[i]));
+    if (result.failed > 0) {
+      const said = result.firstFailure?.slice(0, 2_000) ?? "nothing";
+      throw new MeasurementError(
+        `${this.name}@${concurrency}: ${result.failed} answers were not 200, the first:\n${said}`,
+      );
+    }
+    const cpuMs = after.reduce<number | undefined>(
+      (sum, ms, i) => (sum === undefined || ms === undefined ? undefined : sum + ms - before[i]!),
+      pids.length === 0 ? undefined : 0,
+    );
+    return { result, seconds: took, cpuMs };
+  }
+
+  /** What is ready for a connection, filled up to `count`. */
+  async #take(connection: number, count: number): Promise<Buffer[]> {
+    const ready = this.#ready.get(connection) ?? [];
+    const missing = (this.#server.repeatable ? 1 : count) - ready.length;
+    if (missing > 0) for (const request of await this.#server.requests(connection, missing)) ready.push(request);
+    this.#ready.set(connection, ready);
+    return ready;
+  }
+
+  #learn(concurrency: Concurrency, { sent }: SliceResult, seconds: number): void {
+    this.#rates.set(concurrency, Math.max(this.#rates.get(concurrency) ?? 0, ...sent.map((n) => n / seconds)));
+  }
+}
+
+function cellOf(slices: readonly SliceFigures[]): Cell {
+  const all = (pick: (figures: SliceFigures) => number): Float64Array => Float64Array.from(slices, pick).sort();
+  const median = (pick: (figures: SliceFigures) => number): number => {
+    const sorted = all(pick);
+    const middle = sorted.length >> 1;
+    return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  };
+  const rates = all(({ rps }) => rps);
+  return {
+    p50Ms: median(({ p50Ms }) => p50Ms),
+    p99Ms: median(({ p99Ms }) => p99Ms),
+    rps: median(({ rps }) => rps),
+    rpsRange: [rates[0]!, rates[rates.length - 1]!],
+    cpuMicros: slices.some(({ cpuMicros }) => cpuMicros === undefined)
+      ? undefined
+      : median(({ cpuMicros }) => cpuMicros!),
+    answers: slices.reduce((sum, { answers }) => sum + answers, 0),
+  };
+}

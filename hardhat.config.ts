@@ -24,12 +24,6 @@ const solidity = {
   overrides: {
     "contracts/settlement/ProofSettlement.sol": compiler(200),
     "contracts/nodes/NodeRegistry.sol": compiler(800),
-    // so that the Solidity tests run the bytecode that is deployed
-    "test/solidity/ProofSettlement.t.sol": compiler(200),
-    "test/solidity/ProofSettlementReentrancy.t.sol": compiler(200),
-    "test/solidity/ContractPayer.t.sol": compiler(200),
-    "test/solidity/InferenceEscrow.fuzz.t.sol": compiler(200),
-    "test/solidity/Reentrancy.t.sol": compiler(200),
     // its eight working variables stay on the stack only without the IR
     "contracts/attestation/Sha384.sol": compiler(1_000_000, false),
   },

@@ -9,6 +9,9 @@ interface Vm {
 
     function expectRevert(bytes calldata data) external;
 
+    /// @dev Creation code of a compiled contract.
+    function getCode(string calldata artifact) external view returns (bytes memory);
+
     /// @dev The optimizer may read TIMESTAMP once for a whole function; a call it cannot.
     function getBlockTimestamp() external view returns (uint256);
 
@@ -24,6 +27,17 @@ interface Vm {
 }
 
 Vm constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+
+/// @notice Deploys a contract as it was compiled for deployment: `new` would compile it once more, into the test.
+function deploy(string memory artifact, bytes memory constructorArguments) returns (address deployed) {
+    bytes memory init = bytes.concat(vm.getCode(artifact), constructorArguments);
+    assembly ("memory-safe") {
+        deployed := create(0, add(init, 32), mload(init))
+    }
+    require(deployed != address(0), DeploymentFailed(artifact));
+}
+
+error DeploymentFailed(string artifact);
 
 /// @notice `x` folded into [low, high].
 function bound(uint256 x, uint256 low, uint256 high) pure returns (uint256) {

@@ -11,7 +11,7 @@ import {NodeStaking} from "../../../contracts/staking/NodeStaking.sol";
 import {Role} from "../../../contracts/staking/INodeStaking.sol";
 import {OPG} from "../../../contracts/token/OPG.sol";
 import {SolidityTest} from "./SolidityTest.sol";
-import {vm} from "../Vm.sol";
+import {deploy, vm} from "../Vm.sol";
 
 /// @notice An escrow with one node and one model.
 abstract contract EscrowFixture is SolidityTest {
@@ -33,7 +33,8 @@ abstract contract EscrowFixture is SolidityTest {
     function setUp() public virtual {
         vm.warp(1_800_000_000);
         opg = new OPG(address(this));
-        nodes = new NodeRegistry(new NodeStaking(opg, address(this), 7 days), address(this));
+        NodeStaking staking = new NodeStaking(opg, address(this), 7 days);
+        nodes = NodeRegistry(deploy("NodeRegistry.sol", abi.encode(staking, address(this))));
         models = new ModelRegistry();
         _registerNode(OPERATOR);
         vm.prank(MODEL_OWNER);

@@ -10,7 +10,7 @@ import {OPG} from "../../../contracts/token/OPG.sol";
 import {ProofSettlement} from "../../../contracts/settlement/ProofSettlement.sol";
 import {CompactSignature, Receipt, ReceiptLib} from "../../../contracts/receipts/ReceiptLib.sol";
 import {SumTree} from "../../../contracts/settlement/SumTree.sol";
-import {bound, vm} from "../Vm.sol";
+import {bound, deploy, vm} from "../Vm.sol";
 import {SolidityTest} from "./SolidityTest.sol";
 
 /// @notice A settlement whose owner, operator and submitter is the test contract, and receipts of its node.
@@ -33,14 +33,19 @@ abstract contract SettlementFixture is SolidityTest {
         vm.warp(START);
         opg = new OPG(address(this));
         staking = new NodeStaking(opg, address(this), 7 days);
-        registry = new NodeRegistry(staking, address(this));
-        settlement = new ProofSettlement(
-            _settlementToken(),
-            staking,
-            registry,
-            address(this),
-            ProofSettlement.Minimums(1_000e18, 1_000e18, 1),
-            Terms(100, 150, 2_000, 2_000, 1_000, 4 hours, 2 days, 1 days, 500, 1_000)
+        registry = NodeRegistry(deploy("NodeRegistry.sol", abi.encode(staking, address(this))));
+        settlement = ProofSettlement(
+            deploy(
+                "ProofSettlement.sol",
+                abi.encode(
+                    _settlementToken(),
+                    staking,
+                    registry,
+                    address(this),
+                    ProofSettlement.Minimums(1_000e18, 1_000e18, 1),
+                    Terms(100, 150, 2_000, 2_000, 1_000, 4 hours, 2 days, 1 days, 500, 1_000)
+                )
+            )
         );
         staking.setSlasher(address(settlement), true);
         opg.approve(address(staking), type(uint256).max);

@@ -1,8 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { Command } from "commander";
-import { bare, calibration, portkey } from "./contenders/unpaid.ts";
-import type { Contender } from "./harness/Contender.ts";
-import { startServer } from "./harness/childProcess.ts";
+import { startBench } from "./contenders/startBench.ts";
+import { CONTENDER_NAMES } from "./contenders/names.ts";
 import { machineFacts } from "./harness/machine.ts";
 import { measure } from "./harness/measure.ts";
 import { cellTable, jsonOf, targetTable } from "./harness/report.ts";
@@ -21,34 +20,33 @@ const options = new Command("bench:gateway")
   )
   .option("--seconds <s>", "length of a slice", Number, 1.2)
   .option("--slices <n>", "slices per cell; figures are medians over them", Number, 4)
-  .option("--only <names...>", "measure these")
+  .option("--only <names...>", `measure these of ${CONTENDER_NAMES.join(", ")}`)
   .option("--patience <s>", "how long a slice waits for other programs to be quiet", Number, 5)
   .option("--json <file>", 'write { "bare@1": { p50Ms, p99Ms, rps }, … }')
   .parse()
   .opts<Options>();
 
+const unknown = options.only?.filter((name) => !CONTENDER_NAMES.some((known) => known === name)) ?? [];
+if (unknown.length > 0) {
+  throw new RangeError(`Expected --only of ${CONTENDER_NAMES.join(", ")}, found ${unknown.join(", ")}`);
+}
+const names = CONTENDER_NAMES.filter((name) => options.only?.includes(name) ?? true);
 const progress = (line: string): void => console.error(line);
-const upstream = await startServer(new URL("upstream.ts", import.meta.url));
-const all: Contender[] = [calibration(upstream.url), bare(upstream.url), portkey(upstream.url)];
-const unknown = options.only?.filter((name) => !all.some((contender) => contender.name === name)) ?? [];
-if (unknown.length > 0)
-  throw new RangeError(`Expected --only of ${all.map(({ name }) => name).join(", ")}, found ${unknown.join(", ")}`);
-const contenders = all.filter(({ name }) => options.only?.includes(name) ?? true);
 
+const bench = await startBench(names, progress);
 try {
   const cells = await measure({
-    contenders,
+    contenders: bench.contenders,
     slices: options.slices,
     seconds: options.seconds,
     patienceMs: options.patience * 1_000,
     progress,
   });
-  console.log(
-    `${machineFacts()}; ${options.slices} slices of ${options.seconds} s per cell, medians; every answer was 200`,
-  );
-  console.log(cellTable(contenders, cells));
+  const how = `${options.slices} slices of ${options.seconds} s per cell, medians`;
+  console.log(`${machineFacts()}; ${how}; every answer was 200`);
+  console.log(cellTable(bench.contenders, cells));
   console.log(targetTable(cells).text);
   if (options.json) writeFileSync(options.json, `${JSON.stringify(jsonOf(cells), null, 2)}\n`);
 } finally {
-  await upstream.stop();
+  await bench.stop();
 }

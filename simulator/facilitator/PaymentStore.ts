@@ -128,8 +128,12 @@ export interface PaymentStore {
   /** Ends the lease and tries again later, counting the attempt. */
   postpone(worker: Worker, key: string, dueAtMs: number, reason: string): Promise<boolean>;
 
-  /** The chain says so: no lease is needed, and even a dead job is settled by it. @returns false when it was settled already. */
-  markSettled(key: string, hash: Hex): Promise<boolean>;
+  /**
+   * The chain says so: no lease is needed, and even a dead job is settled by it.
+   * @param hash undefined when it is not known which transaction did it; then none is kept.
+   * @returns false when it was settled already.
+   */
+  markSettled(key: string, hash: Hex | undefined): Promise<boolean>;
 
   markDead(worker: Worker, key: string, reason: string): Promise<boolean>;
 

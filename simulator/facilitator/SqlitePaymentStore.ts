@@ -204,12 +204,12 @@ export class SqlitePaymentStore implements PaymentStore {
     );
   }
 
-  markSettled(key: string, hash: Hex): Promise<boolean> {
+  markSettled(key: string, hash: Hex | undefined): Promise<boolean> {
     return this.#change(
       `UPDATE jobs SET status = 'settled', tx_raw = CASE WHEN tx_hash = ?1 THEN tx_raw END,
        tx_from = CASE WHEN tx_hash = ?1 THEN tx_from END, tx_nonce = CASE WHEN tx_hash = ?1 THEN tx_nonce END,
        tx_hash = ?1, reason = NULL, ${NO_LEASE} WHERE key = ?2 AND status != 'settled'`,
-      hash,
+      hash ?? null,
       key,
     );
   }
@@ -312,7 +312,7 @@ export class SqlitePaymentStore implements PaymentStore {
       return Promise.resolve(result);
     } catch (error) {
       this.#database.exec("ROLLBACK");
-      return Promise.reject(error);
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
@@ -330,7 +330,7 @@ export class SqlitePaymentStore implements PaymentStore {
     return Promise.resolve((this.#prepare(sql).all(...values) as unknown as Row[]).map(jobOf));
   }
 
-  #change(sql: string, ...values: (string | number)[]): Promise<boolean> {
+  #change(sql: string, ...values: (string | number | null)[]): Promise<boolean> {
     return Promise.resolve(this.#prepare(sql).run(...values).changes === 1);
   }
 

@@ -18,10 +18,25 @@ const compiler = (runs: number, viaIR = true) => ({
   },
 });
 
+/** x402's payments by permit go through Permit2, which has one address on every chain because its bytecode is the same on every chain. */
+const PERMIT2 = "@uniswap/v4-periphery/lib/permit2/src/Permit2.sol";
+
+/** Settings of its deployment, to the bit: another compiler or setting gives another address. */
+const permit2Compiler = {
+  version: "0.8.17",
+  path: fileURLToPath(import.meta.resolve("solc-0.8.17/soljson.js")),
+  settings: {
+    viaIR: true,
+    optimizer: { enabled: true, runs: 1_000_000 },
+    metadata: { bytecodeHash: "none" as const },
+  },
+};
+
 /** Cheap calls everywhere; two contracts have to mind the 24,576 bytes a contract may have. */
 const solidity = {
   compilers: [compiler(1_000_000)],
   overrides: {
+    [PERMIT2]: permit2Compiler,
     "contracts/settlement/ProofSettlement.sol": compiler(200),
     "contracts/nodes/NodeRegistry.sol": compiler(800),
     // its eight working variables stay on the stack only without the IR
@@ -40,7 +55,7 @@ const simulated = {
 export default defineConfig({
   plugins: [sortedArtifacts, hardhatToolboxMochaEthers],
   tasks: [checkedDeploy],
-  solidity: { profiles: { default: solidity, production: solidity } },
+  solidity: { npmFilesToBuild: [PERMIT2], profiles: { default: solidity, production: solidity } },
   paths: { tests: { mocha: "./test", solidity: "./test/solidity" } },
   typechain: { outDir: "./typechain-types" },
   networks: {

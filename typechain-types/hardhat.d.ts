@@ -26,6 +26,19 @@ getContractFactory(name: 'X509', signerOrOptions?: ethers.Signer | FactoryOption
 getContractFactory(name: 'X509Extensions', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.X509Extensions__factory>
 getContractFactory(name: 'IInferenceEscrow', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IInferenceEscrow__factory>
 getContractFactory(name: 'InferenceEscrow', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.InferenceEscrow__factory>
+getContractFactory(name: 'ChannelDigests', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ChannelDigests__factory>
+getContractFactory(name: 'IBatchSettlement', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IBatchSettlement__factory>
+getContractFactory(name: 'IDepositCollector', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IDepositCollector__factory>
+getContractFactory(name: 'IPermit2', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IPermit2__factory>
+getContractFactory(name: 'LocalBatchSettlement', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.LocalBatchSettlement__factory>
+getContractFactory(name: 'IERC3009Bytes', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IERC3009Bytes__factory>
+getContractFactory(name: 'LocalErc3009Collector', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.LocalErc3009Collector__factory>
+getContractFactory(name: 'LocalExactPermit2Proxy', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.LocalExactPermit2Proxy__factory>
+getContractFactory(name: 'LocalMulticall3', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.LocalMulticall3__factory>
+getContractFactory(name: 'LocalOnly', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.LocalOnly__factory>
+getContractFactory(name: 'LocalPermit2Collector', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.LocalPermit2Collector__factory>
+getContractFactory(name: 'LocalPermit2Proxy', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.LocalPermit2Proxy__factory>
+getContractFactory(name: 'LocalUptoPermit2Proxy', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.LocalUptoPermit2Proxy__factory>
 getContractFactory(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IModelRegistry__factory>
 getContractFactory(name: 'ModelRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ModelRegistry__factory>
 getContractFactory(name: 'CodeData', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.CodeData__factory>
@@ -63,6 +76,19 @@ getContractAt(name: 'X509', address: string | ethers.Addressable, signer?: ether
 getContractAt(name: 'X509Extensions', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.X509Extensions>
 getContractAt(name: 'IInferenceEscrow', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IInferenceEscrow>
 getContractAt(name: 'InferenceEscrow', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.InferenceEscrow>
+getContractAt(name: 'ChannelDigests', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ChannelDigests>
+getContractAt(name: 'IBatchSettlement', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IBatchSettlement>
+getContractAt(name: 'IDepositCollector', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IDepositCollector>
+getContractAt(name: 'IPermit2', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IPermit2>
+getContractAt(name: 'LocalBatchSettlement', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.LocalBatchSettlement>
+getContractAt(name: 'IERC3009Bytes', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IERC3009Bytes>
+getContractAt(name: 'LocalErc3009Collector', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.LocalErc3009Collector>
+getContractAt(name: 'LocalExactPermit2Proxy', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.LocalExactPermit2Proxy>
+getContractAt(name: 'LocalMulticall3', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.LocalMulticall3>
+getContractAt(name: 'LocalOnly', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.LocalOnly>
+getContractAt(name: 'LocalPermit2Collector', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.LocalPermit2Collector>
+getContractAt(name: 'LocalPermit2Proxy', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.LocalPermit2Proxy>
+getContractAt(name: 'LocalUptoPermit2Proxy', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.LocalUptoPermit2Proxy>
 getContractAt(name: 'IModelRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IModelRegistry>
 getContractAt(name: 'ModelRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ModelRegistry>
 getContractAt(name: 'CodeData', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.CodeData>
@@ -100,6 +126,19 @@ deployContract(name: 'X509', signerOrOptions?: ethers.Signer | DeployContractOpt
 deployContract(name: 'X509Extensions', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.X509Extensions>
 deployContract(name: 'IInferenceEscrow', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IInferenceEscrow>
 deployContract(name: 'InferenceEscrow', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.InferenceEscrow>
+deployContract(name: 'ChannelDigests', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ChannelDigests>
+deployContract(name: 'IBatchSettlement', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IBatchSettlement>
+deployContract(name: 'IDepositCollector', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IDepositCollector>
+deployContract(name: 'IPermit2', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IPermit2>
+deployContract(name: 'LocalBatchSettlement', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalBatchSettlement>
+deployContract(name: 'IERC3009Bytes', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IERC3009Bytes>
+deployContract(name: 'LocalErc3009Collector', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalErc3009Collector>
+deployContract(name: 'LocalExactPermit2Proxy', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalExactPermit2Proxy>
+deployContract(name: 'LocalMulticall3', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalMulticall3>
+deployContract(name: 'LocalOnly', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalOnly>
+deployContract(name: 'LocalPermit2Collector', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalPermit2Collector>
+deployContract(name: 'LocalPermit2Proxy', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalPermit2Proxy>
+deployContract(name: 'LocalUptoPermit2Proxy', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalUptoPermit2Proxy>
 deployContract(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>
 deployContract(name: 'ModelRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ModelRegistry>
 deployContract(name: 'CodeData', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.CodeData>
@@ -137,6 +176,19 @@ deployContract(name: 'X509', args: any[], signerOrOptions?: ethers.Signer | Depl
 deployContract(name: 'X509Extensions', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.X509Extensions>
 deployContract(name: 'IInferenceEscrow', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IInferenceEscrow>
 deployContract(name: 'InferenceEscrow', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.InferenceEscrow>
+deployContract(name: 'ChannelDigests', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ChannelDigests>
+deployContract(name: 'IBatchSettlement', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IBatchSettlement>
+deployContract(name: 'IDepositCollector', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IDepositCollector>
+deployContract(name: 'IPermit2', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IPermit2>
+deployContract(name: 'LocalBatchSettlement', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalBatchSettlement>
+deployContract(name: 'IERC3009Bytes', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IERC3009Bytes>
+deployContract(name: 'LocalErc3009Collector', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalErc3009Collector>
+deployContract(name: 'LocalExactPermit2Proxy', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalExactPermit2Proxy>
+deployContract(name: 'LocalMulticall3', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalMulticall3>
+deployContract(name: 'LocalOnly', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalOnly>
+deployContract(name: 'LocalPermit2Collector', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalPermit2Collector>
+deployContract(name: 'LocalPermit2Proxy', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalPermit2Proxy>
+deployContract(name: 'LocalUptoPermit2Proxy', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalUptoPermit2Proxy>
 deployContract(name: 'IModelRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>
 deployContract(name: 'ModelRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ModelRegistry>
 deployContract(name: 'CodeData', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.CodeData>

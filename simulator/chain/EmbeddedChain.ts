@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import { devAccounts } from "./devAccounts.ts";
 import type { DevAccount } from "./devAccounts.ts";
 import { hardhatRuntime } from "./hardhatRuntime.ts";
+import { installLocalX402 } from "./x402/installLocalX402.ts";
 
 export interface EmbeddedChainOptions {
   logger: Logger;
@@ -14,8 +15,8 @@ export interface EmbeddedChainOptions {
 }
 
 /**
- * A development chain inside this process: Hardhat's EDR with Base's rules (Osaka, chain 31337) behind JSON-RPC on 127.0.0.1. Nothing of it
- * outlives stop().
+ * A development chain inside this process: Hardhat's EDR with Base's rules (Osaka, chain 31337) behind JSON-RPC on 127.0.0.1. It has what x402
+ * expects of a chain (`installLocalX402`). Nothing of it outlives stop().
  */
 export class EmbeddedChain {
   readonly #options: EmbeddedChainOptions;
@@ -50,7 +51,7 @@ export class EmbeddedChain {
     const address = await server.listen();
     this.#server = server;
     this.#url = `http://127.0.0.1:${address.port}`;
-    await catchUp(this.#url);
+    await prepare(this.#url);
     logger.info({ url: this.#url }, "embedded chain is up");
   }
 
@@ -62,14 +63,19 @@ export class EmbeddedChain {
   }
 }
 
-/** EDR's clock starts when the chain is made and first runs when it is ready, seconds later: documents made now would be of its future. */
-async function catchUp(url: string): Promise<void> {
-  const provider = new JsonRpcProvider(url, undefined, { cacheTimeout: -1 });
+async function prepare(url: string): Promise<void> {
+  const provider = new JsonRpcProvider(url, undefined, { cacheTimeout: -1, batchMaxCount: 1 });
   try {
-    const { timestamp } = (await provider.send("eth_getBlockByNumber", ["pending", false])) as { timestamp: string };
-    const lag = Math.floor(Date.now() / 1000) - Number(timestamp);
-    if (lag > 0) await provider.send("evm_increaseTime", [lag]);
+    await installLocalX402({ provider });
+    await catchUp(provider);
   } finally {
     provider.destroy();
   }
+}
+
+/** EDR's clock starts when the chain is made and first runs when it is ready, seconds later: documents made now would be of its future. */
+async function catchUp(provider: JsonRpcProvider): Promise<void> {
+  const { timestamp } = (await provider.send("eth_getBlockByNumber", ["pending", false])) as { timestamp: string };
+  const lag = Math.floor(Date.now() / 1000) - Number(timestamp);
+  if (lag > 0) await provider.send("evm_increaseTime", [lag]);
 }

@@ -3,6 +3,7 @@
 /* eslint-disable */
 export * as attestation from './attestation/index.js';
 export * as escrow from './escrow/index.js';
+export * as local from './local/index.js';
 export * as models from './models/index.js';
 export * as nodes from './nodes/index.js';
 export * as settlement from './settlement/index.js';

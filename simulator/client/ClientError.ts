@@ -13,6 +13,10 @@ export type VerificationCode =
   | "payer_mismatch"
   | "fee_mismatch"
   | "request_id_mismatch"
+  /** what the gateway says of a payment channel is not what vouchers and receipts say */
+  | "channel_state_mismatch"
+  /** PAYMENT-RESPONSE says something else than the payment and the receipt */
+  | "payment_response_mismatch"
   | "model_mismatch"
   | "mode_refused"
   | "served_at_out_of_range"

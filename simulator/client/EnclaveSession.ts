@@ -7,7 +7,7 @@ import { EnclaveError } from "./EnclaveError.ts";
 import type { RegisteredEnclave } from "./EnclavePolicy.ts";
 import { checkFreshAttestation } from "./freshAttestation.ts";
 import type { OutgoingRequest } from "./OutgoingRequest.ts";
-import { PAYMENT_HEADER } from "./Payer.ts";
+import { PAYMENT_HEADER } from "./SignedPayment.ts";
 import { createPinnedFetch, type PinnedFetch } from "./pinnedFetch.ts";
 import type { SignerDirectory } from "./SignerDirectory.ts";
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { ROUTES } from "../gateway/requestSchemas.ts";
 import type { RequestKind } from "../receipts/hashes.ts";
-import { PAYMENT_HEADER } from "./Payer.ts";
+import { IDEMPOTENCY_HEADER, PAYMENT_HEADER, type SignedPayment } from "./SignedPayment.ts";
 
 /** A request to be paid for, read once and sent as often as it takes. */
 export interface OutgoingRequest {
@@ -35,9 +35,11 @@ export async function readRequest(kind: RequestKind, request: Request): Promise<
   return { kind, url, method, headers, body, signal, fingerprint, isRetry };
 }
 
-/** @param payment PAYMENT-SIGNATURE. */
-export function toRequest({ url, method, headers, body, signal }: OutgoingRequest, payment?: string): Request {
+/** The request with its payment. */
+export function toRequest({ url, method, headers, body, signal }: OutgoingRequest, payment?: SignedPayment): Request {
   const request = new Request(url, { method, headers, body: new Uint8Array(body), signal });
-  if (payment !== undefined) request.headers.set(PAYMENT_HEADER, payment);
+  if (payment === undefined) return request;
+  request.headers.set(PAYMENT_HEADER, payment.header);
+  if (payment.idempotencyKey !== undefined) request.headers.set(IDEMPOTENCY_HEADER, payment.idempotencyKey);
   return request;
 }

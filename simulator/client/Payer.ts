@@ -1,114 +1,282 @@
-import { decodePaymentSignatureHeader } from "@x402/core/http";
+import { randomUUID } from "node:crypto";
 import { x402Client } from "@x402/core/client";
-import type { Network, PaymentRequirements } from "@x402/core/types";
+import { decodePaymentRequiredHeader } from "@x402/core/http";
+import type { PaymentRequired, PaymentRequirements, SettleResponse } from "@x402/core/types";
 import { ExactEvmScheme } from "@x402/evm/exact/client";
-import { wrapFetchWithPayment } from "@x402/fetch";
-import type { Signer } from "ethers";
-import { parsePayload, type PaymentAuthorization } from "../facilitator/payment.ts";
-import { DOMAIN_NAME, DOMAIN_VERSION } from "../receipts/eip712.ts";
-import type { Hex } from "../receipts/types.ts";
-import { PaymentDeclinedError } from "./ClientError.ts";
+import { UptoEvmScheme } from "@x402/evm/upto/client";
+import type { Provider, Signer } from "ethers";
+import type { Channel, ChannelStore } from "./ChannelStore.ts";
+import { PaymentDeclinedError, VerificationError } from "./ClientError.ts";
+import { toRequest, type OutgoingRequest } from "./OutgoingRequest.ts";
+import { OutstandingPayments } from "./OutstandingPayments.ts";
+import { PaymentChannels } from "./PaymentChannels.ts";
+import { choose, type PaymentLimits } from "./PaymentLimits.ts";
+import { IDEMPOTENCY_HEADER, signedPayment, type SignedPayment } from "./SignedPayment.ts";
+import { UptoSessions } from "./UptoSessions.ts";
+import { WalletGuard } from "./WalletGuard.ts";
 
 export interface PayerOptions {
-  /** Signs payments; needs neither ETH nor a provider. */
+  /** Signs payments; needs no ETH. */
   wallet: Signer;
-  chainId: bigint;
-  /** OPG. */
-  asset: Hex;
-  /** Who may be paid. Default: anyone. */
-  payTo?: Hex;
-  /** Most that one request may cost, wei. */
-  maxPaymentWei: bigint;
-  /** A payment may stay chargeable for at most this long. */
-  maxValiditySeconds: number;
+  limits: PaymentLimits;
+  /** Reads allowances and channels. */
+  provider?: Provider | undefined;
+  /** Whether an `upto` authorization pays for several requests. */
+  sessions: boolean;
+  channels: { store: ChannelStore; depositWei: bigint; perGateway: number };
 }
 
-/** A signed payment, as it goes into the PAYMENT-SIGNATURE header. */
-export interface SignedPayment {
-  header: string;
-  authorization: PaymentAuthorization;
+/** A payment under way. One of `accept`, `reject` and `release` of its payer ends it. */
+export interface OpenPayment extends SignedPayment {
+  /** Its authorization was signed for an earlier request. */
+  reused?: true;
+  /** Lets the next request have the channel. */
+  free?: () => void;
 }
 
-export const PAYMENT_HEADER = "PAYMENT-SIGNATURE";
+export interface Paid {
+  response: Response;
+  payment?: OpenPayment;
+}
 
-/** Pays what a gateway asks for with the unmodified x402 client, within the limits it is given. */
+type OnPaid = (payment: OpenPayment) => void;
+
+/** A session or a voucher that is refused is followed by a new one; a new one that is refused too, by another if the channel's sum was wrong. */
+const MAX_PAYMENTS = 3;
+
+/**
+ * Pays what a gateway asks for, within the limits it is given: with x402's unmodified client schemes, behind a guard that signs nothing else.
+ * Payments are reused where their scheme lets them: an `upto` authorization until it is used up, a channel while it is open.
+ */
 export class Payer {
   readonly #options: PayerOptions;
-  readonly #network: Network;
-  #client: Promise<x402Client> | undefined;
+  readonly #sessions = new UptoSessions();
+  readonly #outstanding: OutstandingPayments;
+  #started: Promise<{ client: x402Client; channels: PaymentChannels }> | undefined;
 
   constructor(options: PayerOptions) {
     this.#options = options;
-    this.#network = `eip155:${options.chainId}`;
+    this.#outstanding = new OutstandingPayments(options.limits.maxOutstandingWei);
   }
 
   /**
-   * Sends a request; asked to pay, signs and sends it again.
-   * @param onPaid sees the payment before it leaves.
-   * @throws PaymentDeclinedError
+   * Sends a request; asked to pay, pays and sends it again.
+   * @param earlier what it was paid by before, without an answer: it is sent again, unless it turns out to be of no use any more.
+   * @param onPaid sees a payment before it leaves.
+   * @throws PaymentDeclinedError, VerificationError channel_state_mismatch
    */
-  async fetch(send: typeof fetch, request: Request, onPaid: (payment: SignedPayment) => void): Promise<Response> {
-    // x402 wraps its refusals and lets errors of `send` through: tell the two apart
-    const failures: unknown[] = [];
-    const observed = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
-      const outgoing = new Request(input, init);
-      const header = outgoing.headers.get(PAYMENT_HEADER);
-      if (header !== null) onPaid({ header, authorization: readPayment(header) });
-      try {
-        return await send(outgoing);
-      } catch (error) {
-        failures.push(error);
-        throw error;
-      }
-    };
+  async send(send: typeof fetch, request: OutgoingRequest, onPaid: OnPaid, earlier?: SignedPayment): Promise<Paid> {
+    let payment = earlier === undefined ? this.#session(request) : await this.#again(earlier, request.signal);
+    let response = await this.#transmit(send, request, payment, onPaid);
+    // every payment for a request has the same key
+    const key = (): string => payment?.idempotencyKey ?? keyOf(request);
+    for (let paid = 0; response.status === 402 && paid < MAX_PAYMENTS; paid++) {
+      const required = requiredBy(response);
+      if (payment !== undefined && !(await this.#mayBeFollowed(payment, required))) break;
+      payment = await this.#pay(required, request, key());
+      response = await this.#transmit(send, request, payment, onPaid);
+    }
+    return { response, ...(payment !== undefined && { payment }) };
+  }
+
+  /** A receipt proves that the request cost `feeWei`. */
+  async accept(payment: OpenPayment, feeWei: bigint): Promise<void> {
+    const session = this.#sessions.find(payment);
+    if (session !== undefined) session.spentWei += feeWei;
+    this.#outstanding.explain(payment, feeWei);
+    if (payment.voucher !== undefined) (await this.#start()).channels.charge(payment, feeWei);
+    payment.free?.();
+  }
+
+  /** The answer was false: nothing more is paid by the same authorization. */
+  reject(payment: OpenPayment): void {
+    this.#sessions.end(payment);
+    payment.free?.();
+  }
+
+  /** No answer came, so far. */
+  release(payment: OpenPayment): void {
+    payment.free?.();
+  }
+
+  /** What the receipts of an `upto` authorization have left of it, wei. */
+  leftWei(payment: SignedPayment): bigint {
+    return payment.authorization.valueWei - (this.#sessions.find(payment)?.spentWei ?? 0n);
+  }
+
+  /**
+   * Compares what PAYMENT-RESPONSE says of a channel with the receipt.
+   * @throws VerificationError channel_state_mismatch
+   */
+  async checkStatement(payment: SignedPayment, extra: unknown, feeWei: bigint): Promise<void> {
+    if (payment.voucher !== undefined) (await this.#start()).channels.checkStatement(payment, extra, feeWei);
+  }
+
+  /** The channels with a gateway, or all. */
+  async channels(gateway?: string): Promise<Channel[]> {
+    return (await this.#start()).channels.list(gateway);
+  }
+
+  /** Has a gateway pay back what its channels hold unspent. @param url one of its paid routes. */
+  async refund(send: typeof fetch, url: string): Promise<SettleResponse[]> {
+    return (await this.#start()).channels.refund(new URL(url).origin, url, send);
+  }
+
+  async #transmit(
+    send: typeof fetch,
+    request: OutgoingRequest,
+    payment: OpenPayment | undefined,
+    onPaid: OnPaid,
+  ): Promise<Response> {
+    if (payment !== undefined) onPaid(payment);
     try {
-      return await wrapFetchWithPayment(observed, await this.#x402())(request);
+      return await send(toRequest(request, payment));
     } catch (error) {
-      if (failures.length > 0) throw failures[0];
+      payment?.free?.();
+      throw error;
+    }
+  }
+
+  #session(request: OutgoingRequest): OpenPayment | undefined {
+    const session = this.#sessions.forTarget(targetOf(request), systemSeconds());
+    return session && this.#options.sessions ? forRequest(session.payment, keyOf(request), true) : undefined;
+  }
+
+  async #again(earlier: SignedPayment, signal: AbortSignal): Promise<OpenPayment> {
+    if (earlier.voucher === undefined) return { ...earlier, reused: true };
+    const { channels } = await this.#start();
+    return { ...earlier, free: await channels.again(earlier.voucher, signal) };
+  }
+
+  /** Whether another payment may be made for a request whose payment was refused. */
+  async #mayBeFollowed(payment: OpenPayment, required: PaymentRequired | undefined): Promise<boolean> {
+    payment.free?.();
+    if (required === undefined) return false;
+    if (payment.voucher !== undefined) return (await this.#start()).channels.correct(payment, required);
+    this.#sessions.end(payment);
+    // a new authorization was refused for what it is, a fixed price for good
+    return payment.authorization.scheme === "upto" && payment.reused === true;
+  }
+
+  async #pay(required: PaymentRequired | undefined, request: OutgoingRequest, key: string): Promise<OpenPayment> {
+    if (required === undefined) {
+      throw new PaymentDeclinedError("The gateway answers 402 and does not say, as x402 v2, what it wants");
+    }
+    const { offer, objections } = choose(required.accepts.map(withoutState), this.#options.limits);
+    if (offer === undefined) {
+      const why = objections.length === 0 ? "the gateway names no way to pay" : objections.join("; ");
+      throw new PaymentDeclinedError(`The payment asked for was not made: ${why}`);
+    }
+    try {
+      return await this.#sign({ ...required, accepts: [offer] }, offer, request, key);
+    } catch (error) {
+      if (error instanceof PaymentDeclinedError || error instanceof VerificationError) throw error;
+      if (request.signal.aborted) throw error;
       const why = error instanceof Error ? error.message : String(error);
       throw new PaymentDeclinedError(`The payment asked for was not made: ${why}`, { cause: error });
     }
   }
 
-  async #x402(): Promise<x402Client> {
-    this.#client ??= this.#newClient();
-    return this.#client;
-  }
-
-  async #newClient(): Promise<x402Client> {
-    const { wallet, asset, maxPaymentWei } = this.#options;
-    const address = (await wallet.getAddress()) as Hex;
-    const signTypedData = async (data: { domain: object; types: object; message: object }): Promise<Hex> => {
-      const types = { ...(data.types as Record<string, { name: string; type: string }[]>) };
-      // ethers derives the domain's type and refuses to be told
-      delete types.EIP712Domain;
-      return (await wallet.signTypedData(data.domain, types, data.message)) as Hex;
+  async #sign(
+    required: PaymentRequired,
+    offer: PaymentRequirements,
+    request: OutgoingRequest,
+    key: string,
+  ): Promise<OpenPayment> {
+    const { client, channels } = await this.#start();
+    const gateway = new URL(request.url).origin;
+    if (offer.scheme === "batch-settlement") {
+      const held = await channels.hold(offer, gateway, request.signal);
+      try {
+        return { ...(await held.pay(required)), free: held.release };
+      } catch (error) {
+        held.release();
+        throw error;
+      }
+    }
+    const sign = async (): Promise<SignedPayment> => {
+      this.#outstanding.requireRoom(BigInt(offer.amount), systemSeconds());
+      const payment = signedPayment(await client.createPaymentPayload(required));
+      this.#outstanding.add(payment);
+      return payment;
     };
-    const client = new x402Client()
-      .register(this.#network, new ExactEvmScheme({ address, signTypedData }))
-      .registerPolicy((_version, requirements) => requirements.filter((each) => this.#acceptable(each)));
-    // by default the client pays in assets it knows only
-    return client.setSpendControls({
-      allowedAssets: [{ network: this.#network, asset, maxAmountPerPayment: maxPaymentWei.toString() }],
-    });
+    if (offer.scheme === "exact") return sign();
+    if (!this.#options.sessions) return forRequest(await sign(), key, false);
+    const terms = { gateway, offer, target: targetOf(request) };
+    const { session, isNew } = await this.#sessions.forTerms(terms, systemSeconds(), sign);
+    return forRequest(session.payment, key, !isNew);
   }
 
-  #acceptable({ scheme, network, asset, amount, payTo, maxTimeoutSeconds, extra }: PaymentRequirements): boolean {
-    const { asset: expected, payTo: payee, maxPaymentWei, maxValiditySeconds } = this.#options;
-    return (
-      scheme === "exact" &&
-      network === this.#network &&
-      asset.toLowerCase() === expected.toLowerCase() &&
-      (payee === undefined || payTo.toLowerCase() === payee.toLowerCase()) &&
-      /^[0-9]+$/.test(amount) &&
-      BigInt(amount) <= maxPaymentWei &&
-      maxTimeoutSeconds <= maxValiditySeconds &&
-      (extra.assetTransferMethod ?? "eip3009") === "eip3009" &&
-      extra.name === DOMAIN_NAME &&
-      extra.version === DOMAIN_VERSION
-    );
+  #start(): Promise<{ client: x402Client; channels: PaymentChannels }> {
+    this.#started ??= this.#build();
+    return this.#started;
+  }
+
+  async #build(): Promise<{ client: x402Client; channels: PaymentChannels }> {
+    const { wallet, limits, provider, channels: options } = this.#options;
+    const { chainId, asset, maxPaymentWei, maxSessionWei } = limits;
+    const guard: WalletGuard = await WalletGuard.over({
+      wallet,
+      limits,
+      provider,
+      voucherCeilingWei: (id) => channels.ceilingWei(id),
+    });
+    const channels = new PaymentChannels({
+      store: options.store,
+      limits,
+      guard,
+      depositWei: options.depositWei,
+      channelsPerGateway: options.perGateway,
+    });
+    const network = `eip155:${chainId}` as const;
+    const most = maxPaymentWei > maxSessionWei ? maxPaymentWei : maxSessionWei;
+    const client = new x402Client()
+      .register(network, new ExactEvmScheme(guard.payments))
+      .register(network, new UptoEvmScheme(guard.payments))
+      // by default the client pays in assets it knows only
+      .setSpendControls({ allowedAssets: [{ network, asset, maxAmountPerPayment: most.toString() }] });
+    return { client, channels };
   }
 }
 
-const readPayment = (header: string): PaymentAuthorization =>
-  parsePayload(decodePaymentSignatureHeader(header)).authorization;
+/** An `upto` authorization, used for one request. */
+const forRequest = (payment: SignedPayment, idempotencyKey: string, wasUsed: boolean): OpenPayment => ({
+  ...payment,
+  idempotencyKey,
+  ...(wasUsed && { reused: true }),
+});
+
+/** The application's own, if it has one. */
+const keyOf = ({ headers }: OutgoingRequest): string => headers.get(IDEMPOTENCY_HEADER) ?? randomUUID();
+
+function requiredBy(response: Response): PaymentRequired | undefined {
+  try {
+    const required = decodePaymentRequiredHeader(response.headers.get("payment-required") ?? "");
+    return required.x402Version === 2 && Array.isArray(required.accepts) ? required : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a gateway says about a channel is no part of what is offered. */
+function withoutState(offer: PaymentRequirements): PaymentRequirements {
+  const isState = (name: string): boolean => name === "channelState" || name === "voucherState";
+  const extra = Object.fromEntries(Object.entries(offer.extra ?? {}).filter(([name]) => !isState(name)));
+  return { ...offer, extra };
+}
+
+/** Requests that cost the same at the same place: the gateway, the route, the model, and the enclave if one is named. */
+function targetOf({ url, body, headers }: OutgoingRequest): string {
+  const { origin, pathname } = new URL(url);
+  return JSON.stringify([origin, pathname, headers.get("x-og-model") ?? modelOf(body), headers.get("x-tee-id")]);
+}
+
+function modelOf(body: Buffer): unknown {
+  try {
+    return (JSON.parse(body.toString("utf8")) as { model?: unknown }).model;
+  } catch {
+    return undefined;
+  }
+}
+
+const systemSeconds = (): number => Math.floor(Date.now() / 1000);

@@ -1,13 +1,13 @@
-import type { PaymentAuthorization } from "../facilitator/payment.ts";
 import type { RequestKind } from "../receipts/hashes.ts";
 import type { Hex } from "../receipts/types.ts";
 import type { CheckedReceipt } from "./checkReceipt.ts";
+import type { PaymentTerms } from "./SignedPayment.ts";
 
 /** A receipt that was checked, with what it was paid by. */
 export interface VerifiedReceipt extends CheckedReceipt {
   requestId: Hex;
   kind: RequestKind;
-  payment: PaymentAuthorization;
+  payment: PaymentTerms;
   /** Of a sealed request: what blinds the receipt's hashes (see `blindedHash`). */
   salt?: Hex;
   verifiedAtMs: number;

@@ -1,8 +1,11 @@
-import type { SignedPayment } from "./Payer.ts";
+import type { PaymentKey } from "../receipts/requestId.ts";
+import type { OpenPayment } from "./Payer.ts";
 import type { SealedExchange } from "./SealedExchange.ts";
 
 /** A payment that went out and brought no answer (yet). */
-export interface UnansweredPayment extends SignedPayment {
+export interface UnansweredPayment extends OpenPayment {
+  /** What the request's id is made from. */
+  key: PaymentKey;
   /** Unix seconds. */
   sentAt: number;
   /** The sealed request that it was made for; it buys no other ciphertext. */

@@ -4,6 +4,7 @@ import { requestIdForPayment, type PaymentKey } from "../receipts/requestId.ts";
 import { recoverAddress } from "../receipts/secp256k1.ts";
 import { addressSchema, signedReceiptSchema, type Hex, type Mode, type SignedReceipt } from "../receipts/types.ts";
 import { VerificationError } from "./ClientError.ts";
+import type { ExpectedFee } from "./expectedFee.ts";
 import type { SignerDirectory } from "./SignerDirectory.ts";
 
 /** What comes with an answer under `opengradient`. Operator and signer are for people: both follow from the signature. */
@@ -12,8 +13,8 @@ const proofSchema = z.looseObject({ receipt: signedReceiptSchema, operator: addr
 /** What the client knows itself about the receipt of an answer. */
 export interface ExpectedReceipt {
   payment: PaymentKey;
-  /** What was signed away, wei. */
-  feeWei: bigint;
+  /** What the fee has to be, or may be, wei. */
+  fee: ExpectedFee;
   inputHash: Hex;
   outputHash: Hex;
   /** The version the request meant, where the client knows it. */
@@ -53,9 +54,14 @@ export async function checkReceipt(
   const differs = (name: string, mine: unknown, found: unknown): string =>
     `Expected the receipt's ${name} to be ${String(mine)}, found ${String(found)}`;
 
-  const { payment, feeWei, inputHash, outputHash, modelId, modes, servedFrom, servedTo } = expected;
+  const { payment, fee, inputHash, outputHash, modelId, modes, servedFrom, servedTo } = expected;
   require(receipt.payer === payment.payer, "payer_mismatch", differs("payer", payment.payer, receipt.payer));
-  require(receipt.fee === feeWei, "fee_mismatch", differs("fee", feeWei, receipt.fee));
+  const range = fee.leastWei === fee.mostWei ? fee.mostWei : `${fee.leastWei} to ${fee.mostWei}`;
+  require(fee.leastWei <= receipt.fee && receipt.fee <= fee.mostWei, "fee_mismatch", differs(
+    "fee",
+    range,
+    receipt.fee,
+  ));
   require(receipt.inputHash === inputHash, "input_mismatch", differs("input hash", inputHash, receipt.inputHash));
   require(receipt.outputHash === outputHash, "output_mismatch", differs("output hash", outputHash, receipt.outputHash));
   require(modelId === undefined || receipt.modelId === modelId, "model_mismatch", differs(

@@ -1,17 +1,24 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { Wallet, type Signer } from "ethers";
+import type { SettleResponse } from "@x402/core/types";
 import { SettlementHasher } from "../receipts/eip712.ts";
 import { inputHash } from "../receipts/hashes.ts";
+import { requestHash } from "../receipts/requestHash.ts";
+import { usageOf } from "../receipts/tariff.ts";
 import { teeRequestHash } from "../receipts/teeReceipt.ts";
 import { Mode, type Hex, type SettlementDomain } from "../receipts/types.ts";
+import type { Channel } from "./ChannelStore.ts";
 import { PaymentDeclinedError, VerificationError } from "./ClientError.ts";
+import { checkPaymentResponse } from "./checkPaymentResponse.ts";
 import { checkReceipt } from "./checkReceipt.ts";
 import { checkTeeAnswer, teeOutputHashOf, type TeeKey } from "./checkTeeAnswer.ts";
-import { kindOf, readRequest, toRequest, type OutgoingRequest } from "./OutgoingRequest.ts";
-import { Payer, type SignedPayment } from "./Payer.ts";
+import { expectedFee } from "./expectedFee.ts";
+import { kindOf, readRequest, type OutgoingRequest } from "./OutgoingRequest.ts";
+import { Payer, type OpenPayment } from "./Payer.ts";
 import { outputHashOf } from "./readAnswer.ts";
 import type { VerifiedReceipt } from "./ReceiptBook.ts";
 import { requireNothingToSeal, SealedExchange, type SealingKeyLookup } from "./SealedExchange.ts";
+import { IDEMPOTENCY_HEADER, paymentKeyOf } from "./SignedPayment.ts";
+import { payerOptions, type PaymentOptions } from "./paymentOptions.ts";
 import type { SignerDirectory } from "./SignerDirectory.ts";
 import { streamVerifier } from "./StreamVerifier.ts";
 import { UnansweredPayments, type UnansweredPayment } from "./UnansweredPayments.ts";
@@ -22,21 +29,13 @@ export interface ModelDirectory {
   modelIdOf(model: string): Promise<Hex | undefined>;
 }
 
-export interface VerifyingFetchOptions {
-  /** Pays; an ethers signer or a private key. Needs OPG, neither ETH nor a provider. */
-  wallet: Signer | Hex;
+export interface VerifyingFetchOptions extends PaymentOptions {
   /** The ProofSettlement that receipts must be for, and its chain. */
   domain: SettlementDomain;
-  /** OPG. */
-  asset: Hex;
-  /** Most that one request may cost, wei. */
-  maxPaymentWei: bigint;
   signers: SignerDirectory;
   models?: ModelDirectory;
   /** Verification modes that will do. Default: all. */
   modes?: readonly Mode[];
-  /** Who may be paid. Default: whoever the gateway names. */
-  payTo?: Hex;
   /** The enclave whose second signature, OpenGradient's, answers must carry too. Default: none. */
   tee?: TeeKey;
   /** Seals requests for an enclave, so that nobody on the way reads them or their answers (docs/sealed-inputs.md). Default: they are not. */
@@ -53,10 +52,17 @@ export interface VerifyingFetchOptions {
   retryPauseMs?: number;
   /** How far the node's clock may be from this one. Default 300. */
   clockToleranceSeconds?: number;
-  /** A payment may stay chargeable for at most this long. Default 7,200. */
-  maxPaymentValiditySeconds?: number;
   /** Unix seconds. Default: this machine's clock. */
   nowSeconds?: () => number;
+}
+
+/** The whole answer, or the chunk of a stream that carries its proof. */
+interface ReceivedAnswer {
+  answer: Record<string, unknown>;
+  outputHash: Hex;
+  teeHash: Hex;
+  /** PAYMENT-RESPONSE. */
+  stated: string | null;
 }
 
 interface Exchange {
@@ -88,17 +94,9 @@ export class VerifyingFetch {
   readonly #now: () => number;
 
   constructor(options: VerifyingFetchOptions) {
-    const { wallet, domain, asset, payTo, maxPaymentWei, maxPaymentValiditySeconds = 7_200 } = options;
     this.#options = options;
-    this.#payer = new Payer({
-      wallet: typeof wallet === "string" ? new Wallet(wallet) : wallet,
-      chainId: domain.chainId,
-      asset,
-      ...(payTo !== undefined && { payTo }),
-      maxPaymentWei,
-      maxValiditySeconds: maxPaymentValiditySeconds,
-    });
-    this.#hasher = new SettlementHasher(domain);
+    this.#payer = new Payer(payerOptions(options, options.domain.chainId));
+    this.#hasher = new SettlementHasher(options.domain);
     this.#send = options.fetch ?? fetch;
     this.#now = options.nowSeconds ?? (() => Math.floor(Date.now() / 1000));
   }
@@ -131,6 +129,7 @@ export class VerifyingFetch {
     const hash = inputHash(kind, body);
     const { response, payment } = await this.#exchange(outgoing, onPaid);
     if (!response.ok) {
+      if (payment !== undefined) this.#payer.release(payment);
       const bought = payment !== undefined && response.status !== 402 && payment.sealed?.stale !== true;
       if (bought) this.#unanswered.put(fingerprint, payment);
       return response;
@@ -140,27 +139,44 @@ export class VerifyingFetch {
     return this.#verified(outgoing, hash, response, payment);
   }
 
+  /** Channels that pay for requests here. */
+  channels(): Promise<Channel[]> {
+    return this.#payer.channels();
+  }
+
+  /**
+   * Has the gateway pay back, without a transaction of ours, what its channels hold unspent.
+   * @param url of one of its paid routes.
+   * @returns x402's account of each refund; none where there is nothing to pay back.
+   */
+  refund(url: string): Promise<SettleResponse[]> {
+    return this.#payer.refund(this.#send, url);
+  }
+
   /** Sends until there is an answer, paying once. */
   async #exchange(outgoing: OutgoingRequest, onPaid?: () => void): Promise<Exchange> {
     const { retries = 3, retryPauseMs = 250, sealing } = this.#options;
     let payment = this.#unanswered.take(outgoing.fingerprint, this.#now());
     const sealed = payment?.sealed ?? (sealing && (await SealedExchange.seal(outgoing, sealing)));
     const wire = sealed === undefined ? outgoing : sealed.wire(outgoing);
-    if (payment !== undefined) onPaid?.();
-    const pay = (signed: SignedPayment): void => {
-      payment = { ...signed, sentAt: this.#now(), ...(sealed && { sealed }) };
+    const sent = (signed: OpenPayment): void => {
+      const sentAt = payment?.header === signed.header ? payment.sentAt : this.#now();
+      const key = paymentKeyOf(signed, () => {
+        const given = signed.idempotencyKey ?? wire.headers.get(IDEMPOTENCY_HEADER) ?? undefined;
+        return requestHash(sealed === undefined ? wire.kind : "sealed", wire.body, given);
+      });
+      payment = { ...signed, key, sentAt, ...(sealed && { sealed }) };
       onPaid?.();
     };
     for (let attempt = 0; ; attempt++) {
       try {
-        const received = await (payment !== undefined
-          ? this.#send(toRequest(wire, payment.header))
-          : this.#payer.fetch(this.#send, toRequest(wire), pay));
+        const { response: received } = await this.#payer.send(this.#send, wire, sent, payment);
         const response = sealed === undefined ? received : await sealed.open(received);
         // read here, so that an answer cut short is asked for again
         const whole = isStream(response) ? response : await readWhole(response);
         return { response: whole, ...(payment !== undefined && { payment }) };
       } catch (error) {
+        if (payment !== undefined) this.#payer.release(payment);
         const refused = error instanceof PaymentDeclinedError || error instanceof VerificationError;
         const final = attempt >= retries || outgoing.signal.aborted || refused;
         if (payment === undefined || final) {
@@ -179,14 +195,22 @@ export class VerifyingFetch {
     payment: UnansweredPayment,
   ): Promise<Response> {
     const { kind, fingerprint } = outgoing;
-    const verify = (answer: Record<string, unknown>, outputHash: Hex, teeHash = outputHash): Promise<void> =>
-      this.#verify(outgoing, hash, payment, answer, outputHash, teeHash);
     const { status, headers } = response;
+    const stated = headers.get("payment-response");
+    const verify = (answer: Record<string, unknown>, outputHash: Hex, teeHash = outputHash): Promise<void> =>
+      this.#verify(outgoing, hash, payment, { answer, outputHash, teeHash, stated });
     if (isStream(response) && response.body !== null) {
-      const onUnanswered = (): void => this.#unanswered.put(fingerprint, payment);
-      const onRefusal = (error: VerificationError): void => this.#options.onRefusal?.(error);
+      const onUnanswered = (): void => {
+        this.#payer.release(payment);
+        this.#unanswered.put(fingerprint, payment);
+      };
+      const onRefusal = (error: VerificationError): void => {
+        this.#payer.reject(payment);
+        this.#options.onRefusal?.(error);
+      };
       const verifier = streamVerifier({ kind, verify, onUnanswered, onRefusal });
-      const body = ReadableStream.from(noticingBreak(response.body, onUnanswered));
+      const onLeft = (): void => this.#payer.release(payment);
+      const body = ReadableStream.from(noticingEnd(response.body, onUnanswered, onLeft));
       return new Response(body.pipeThrough(verifier), { status, headers });
     }
     const text = await response.text();
@@ -196,10 +220,12 @@ export class VerifyingFetch {
       await verify(answer, outputHashOf(kind, answer), teeHash);
     } catch (error) {
       if (error instanceof VerificationError) {
+        this.#payer.reject(payment);
         this.#remember(fingerprint, error);
         this.#options.onRefusal?.(error);
       } else {
         // it could not be checked, as when the chain is not reached: the payment is good for the answer again
+        this.#payer.release(payment);
         this.#unanswered.put(fingerprint, payment);
       }
       throw error;
@@ -207,26 +233,25 @@ export class VerifyingFetch {
     return new Response(text, { status, headers });
   }
 
-  /** @param answer the whole answer, or the chunk of a stream that carries its proof. */
   async #verify(
     { kind, body }: OutgoingRequest,
     hash: Hex,
-    { authorization, sentAt, sealed }: UnansweredPayment,
-    answer: Record<string, unknown>,
-    outputHash: Hex,
-    teeHash: Hex,
+    payment: UnansweredPayment,
+    { answer, outputHash, teeHash, stated }: ReceivedAnswer,
   ): Promise<void> {
-    const stated = (what: "input" | "output", plain: Hex): Hex => sealed?.receiptHash(what, plain) ?? plain;
+    const { authorization, key, sentAt, sealed } = payment;
+    const hashed = (what: "input" | "output", plain: Hex): Hex => sealed?.receiptHash(what, plain) ?? plain;
     const { models, modes = Object.values(Mode), clockToleranceSeconds = 300, signers, tee, onReceipt } = this.#options;
     const { model } = JSON.parse(body.toString("utf8")) as { model: string };
     const modelId = await models?.modelIdOf(model);
+    const leftWei = this.#payer.leftWei(payment);
     const checked = await checkReceipt(
       answer.opengradient,
       {
-        payment: authorization,
-        feeWei: authorization.valueWei,
-        inputHash: stated("input", hash),
-        outputHash: stated("output", outputHash),
+        payment: key,
+        fee: expectedFee(authorization, leftWei, usageOf(answer), this.#options.maxPaymentWei),
+        inputHash: hashed("input", hash),
+        outputHash: hashed("output", outputHash),
         ...(modelId !== undefined && { modelId }),
         modes,
         servedFrom: BigInt(sentAt - clockToleranceSeconds),
@@ -236,10 +261,14 @@ export class VerifyingFetch {
       signers,
     );
     if (tee !== undefined) {
-      const requestHash = teeRequestHash(kind, body, hash);
-      checkTeeAnswer(answer, checked.signed, tee, { requestHash, outputHash: teeHash });
+      checkTeeAnswer(answer, checked.signed, tee, {
+        requestHash: teeRequestHash(kind, body, hash),
+        outputHash: teeHash,
+      });
     }
-    const { requestId } = checked.signed.receipt;
+    const { requestId, fee } = checked.signed.receipt;
+    await this.#payer.checkStatement(payment, checkPaymentResponse(stated, authorization), fee);
+    await this.#payer.accept(payment, fee);
     const salt = sealed && { salt: sealed.receiptSalt };
     onReceipt?.({ ...checked, requestId, kind, payment: authorization, ...salt, verifiedAtMs: Date.now() });
   }
@@ -250,13 +279,22 @@ export class VerifyingFetch {
   }
 }
 
-/** A stream that breaks off brought no answer. */
-async function* noticingBreak(body: ReadableStream<Uint8Array>, onBreak: () => void): AsyncGenerator<Uint8Array, void> {
+/** A stream that breaks off brought no answer; one that nobody reads on may bring one, unseen. */
+async function* noticingEnd(
+  body: ReadableStream<Uint8Array>,
+  onBreak: () => void,
+  onLeft: () => void,
+): AsyncGenerator<Uint8Array, void> {
+  let ended = false;
   try {
     yield* body;
+    ended = true;
   } catch (error) {
+    ended = true;
     onBreak();
     throw error;
+  } finally {
+    if (!ended) onLeft();
   }
 }
 

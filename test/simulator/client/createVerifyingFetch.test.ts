@@ -252,8 +252,11 @@ describe("createVerifyingFetch", () => {
         { network: "eip155:8453" },
         { maxTimeoutSeconds: 10_000_000 },
         { extra: { name: "OpenGradient", version: "2" } },
-        { extra: { name: "OpenGradient", version: "1", assetTransferMethod: "permit2" } },
+        { extra: { name: "OpenGradient", version: "1", assetTransferMethod: "promise" } },
         { scheme: "upto" },
+        { scheme: "batch-settlement" },
+        { payTo: "nobody" },
+        { amount: "-1" },
         { amount: (10n ** 18n).toString() },
       ];
       for (const change of changes) {

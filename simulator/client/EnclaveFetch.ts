@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import type { SettleResponse } from "@x402/core/types";
 import type { Provider } from "ethers";
 import type { Hex } from "../receipts/types.ts";
 import { PaymentDeclinedError, VerificationError } from "./ClientError.ts";
@@ -66,6 +67,12 @@ export class EnclaveFetch {
   /** Ends all connections. */
   async close(): Promise<void> {
     await Promise.all([...this.#sessions.values()].map((session) => session.close()));
+  }
+
+  /** Has every enclave that channels were opened with pay back what they hold unspent. */
+  async refund(): Promise<SettleResponse[]> {
+    const refunds = await Promise.all([...this.#sessions.values()].map((session) => session.refund()));
+    return refunds.flat();
   }
 
   async #fetch(request: Request): Promise<Response> {

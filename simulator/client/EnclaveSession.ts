@@ -1,3 +1,5 @@
+import type { SettleResponse } from "@x402/core/types";
+import { ROUTES } from "../gateway/requestSchemas.ts";
 import { DEFAULT_KEY_ID } from "../ohttp/keyConfig.ts";
 import { Mode } from "../receipts/types.ts";
 import { VerificationError } from "./ClientError.ts";
@@ -89,6 +91,11 @@ export class EnclaveSession {
   /** Whether a request was paid for here before, so that elsewhere it would be paid for again. */
   owes(outgoing: OutgoingRequest): boolean {
     return this.#answers.owes(outgoing);
+  }
+
+  /** Has the enclave pay back what channels with it hold unspent. */
+  refund(): Promise<SettleResponse[]> {
+    return this.#answers.refund(new URL(ROUTES.chat, this.enclave.endpoint).href);
   }
 
   async close(): Promise<void> {

@@ -4,7 +4,8 @@ import { ROUTES } from "../gateway/requestSchemas.ts";
 import type { Hex } from "../receipts/types.ts";
 import type { BlobStore } from "../storage/BlobStore.ts";
 import { GatewayRefusedError, UnknownReceiptError } from "./ClientError.ts";
-import { createVerifyingFetch, type VerifyingFetchOptions } from "./createVerifyingFetch.ts";
+import type { SettleResponse } from "@x402/core/types";
+import { VerifyingFetch, type VerifyingFetchOptions } from "./createVerifyingFetch.ts";
 import { EnclaveFetch, type EnclaveFetchOptions } from "./EnclaveFetch.ts";
 import { ReceiptBook, type VerifiedReceipt } from "./ReceiptBook.ts";
 import { SettlementFollower, type SettledReceipt } from "./SettlementFollower.ts";
@@ -44,6 +45,7 @@ export class OpenGradientClient {
   /** Which enclaves are used, where they are. */
   readonly enclaves?: EnclaveFetch;
   readonly #book: ReceiptBook;
+  readonly #refund: () => Promise<SettleResponse[]>;
   readonly #follower: SettlementFollower | undefined;
   #following: Promise<void> | undefined;
 
@@ -60,9 +62,13 @@ export class OpenGradientClient {
       this.enclaves = new EnclaveFetch({ ...options, ...keeping });
       this.baseUrl = this.enclaves.baseUrl;
       this.fetch = this.enclaves.fetch;
+      const { enclaves } = this;
+      this.#refund = () => enclaves.refund();
     } else {
       this.baseUrl = `${options.gatewayUrl.replace(/\/+$/, "")}/v1`;
-      this.fetch = createVerifyingFetch({ ...options, ...keeping });
+      const verifying = new VerifyingFetch({ ...options, ...keeping });
+      this.fetch = (input, init) => verifying.fetch(input, init);
+      this.#refund = () => verifying.refund(`${this.baseUrl}${ROUTES.chat.replace(/^\/v1/, "")}`);
     }
     this.#follower =
       settlement && new SettlementFollower({ ...settlement, settlement: domain.verifyingContract, logger });
@@ -94,6 +100,14 @@ export class OpenGradientClient {
       throw new GatewayRefusedError(response.status, code, message);
     }
     return { outputs: answer.outputs, receipt: this.#receipt(answer.opengradient.receipt.requestId) };
+  }
+
+  /**
+   * Has the gateway, or all enclaves that were paid through channels, pay back what the channels hold unspent; costs no gas.
+   * @returns x402's account of each refund.
+   */
+  refundChannel(): Promise<SettleResponse[]> {
+    return this.#refund();
   }
 
   /**

@@ -1,17 +1,19 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import { x402Client } from "@x402/core/client";
-import { decodePaymentRequiredHeader } from "@x402/core/http";
+import { decodePaymentRequiredHeader, decodePaymentResponseHeader } from "@x402/core/http";
 import type { PaymentRequired, PaymentRequirements, SettleResponse } from "@x402/core/types";
 import { ExactEvmScheme } from "@x402/evm/exact/client";
 import { UptoEvmScheme } from "@x402/evm/upto/client";
 import type { Provider, Signer } from "ethers";
+import type { Tariff } from "../receipts/tariff.ts";
 import type { Channel, ChannelStore } from "./ChannelStore.ts";
 import { PaymentDeclinedError, VerificationError } from "./ClientError.ts";
 import { toRequest, type OutgoingRequest } from "./OutgoingRequest.ts";
 import { OutstandingPayments } from "./OutstandingPayments.ts";
 import { PaymentChannels } from "./PaymentChannels.ts";
 import { choose, type PaymentLimits } from "./PaymentLimits.ts";
-import { IDEMPOTENCY_HEADER, signedPayment, type SignedPayment } from "./SignedPayment.ts";
+import { IDEMPOTENCY_HEADER, signedPayment, tariffOf, type SignedPayment } from "./SignedPayment.ts";
 import { UptoSessions } from "./UptoSessions.ts";
 import { WalletGuard } from "./WalletGuard.ts";
 
@@ -43,6 +45,10 @@ type OnPaid = (payment: OpenPayment) => void;
 
 /** A session or a voucher that is refused is followed by a new one; a new one that is refused too, by another if the channel's sum was wrong. */
 const MAX_PAYMENTS = 3;
+
+/** How often, and at first after which time, a voucher is sent again whose channel is busy. */
+const MAX_WAITS = 6;
+const BUSY_PAUSE_MS = 50;
 
 /**
  * Pays what a gateway asks for, within the limits it is given: with x402's unmodified client schemes, behind a guard that signs nothing else.
@@ -99,6 +105,14 @@ export class Payer {
     payment.free?.();
   }
 
+  /** The request failed, and costs nothing. @param stated PAYMENT-RESPONSE: a deposit that came with it may have been made all the same. */
+  async fail(payment: OpenPayment, stated: string | null): Promise<void> {
+    if (payment.voucher?.depositWei !== undefined && isSuccess(stated)) {
+      (await this.#start()).channels.deposited(payment.voucher);
+    }
+    payment.free?.();
+  }
+
   /** What the receipts of an `upto` authorization have left of it, wei. */
   leftWei(payment: SignedPayment): bigint {
     return payment.authorization.valueWei - (this.#sessions.find(payment)?.spentWei ?? 0n);
@@ -130,7 +144,12 @@ export class Payer {
   ): Promise<Response> {
     if (payment !== undefined) onPaid(payment);
     try {
-      return await send(toRequest(request, payment));
+      for (let waits = 0; ; waits++) {
+        const response = await send(toRequest(request, payment));
+        // what was asked before, and given up here, may still have the channel there
+        if (payment?.voucher === undefined || waits === MAX_WAITS || !isBusy(response)) return response;
+        await pause(BUSY_PAUSE_MS * 2 ** waits, undefined, { signal: request.signal });
+      }
     } catch (error) {
       payment?.free?.();
       throw error;
@@ -138,8 +157,9 @@ export class Payer {
   }
 
   #session(request: OutgoingRequest): OpenPayment | undefined {
-    const session = this.#sessions.forTarget(targetOf(request), systemSeconds());
-    return session && this.#options.sessions ? forRequest(session.payment, keyOf(request), true) : undefined;
+    if (!this.#options.sessions) return undefined;
+    const found = this.#sessions.forTarget(targetOf(request), systemSeconds());
+    return found && forRequest(found.session.payment, found.tariff, keyOf(request), true);
   }
 
   async #again(earlier: SignedPayment, signal: AbortSignal): Promise<OpenPayment> {
@@ -201,10 +221,11 @@ export class Payer {
       return payment;
     };
     if (offer.scheme === "exact") return sign();
-    if (!this.#options.sessions) return forRequest(await sign(), key, false);
+    const tariff = tariffOf(offer);
+    if (!this.#options.sessions) return forRequest(await sign(), tariff, key, false);
     const terms = { gateway, offer, target: targetOf(request) };
     const { session, isNew } = await this.#sessions.forTerms(terms, systemSeconds(), sign);
-    return forRequest(session.payment, key, !isNew);
+    return forRequest(session.payment, tariff, key, !isNew);
   }
 
   #start(): Promise<{ client: x402Client; channels: PaymentChannels }> {
@@ -240,8 +261,14 @@ export class Payer {
 }
 
 /** An `upto` authorization, used for one request. */
-const forRequest = (payment: SignedPayment, idempotencyKey: string, wasUsed: boolean): OpenPayment => ({
-  ...payment,
+const forRequest = (
+  { header, authorization }: SignedPayment,
+  tariff: Tariff | undefined,
+  idempotencyKey: string,
+  wasUsed: boolean,
+): OpenPayment => ({
+  header,
+  authorization: { ...authorization, ...(tariff !== undefined && { tariff }) },
   idempotencyKey,
   ...(wasUsed && { reused: true }),
 });
@@ -255,6 +282,17 @@ function requiredBy(response: Response): PaymentRequired | undefined {
     return required.x402Version === 2 && Array.isArray(required.accepts) ? required : undefined;
   } catch {
     return undefined;
+  }
+}
+
+const isBusy = (response: Response): boolean =>
+  response.status === 402 && requiredBy(response)?.error?.endsWith("channel_busy") === true;
+
+function isSuccess(stated: string | null): boolean {
+  try {
+    return stated !== null && decodePaymentResponseHeader(stated).success;
+  } catch {
+    return false;
   }
 }
 

@@ -14,7 +14,7 @@ import { uint96Schema, type Hex } from "../receipts/types.ts";
 import type { Channel, ChannelStore } from "./ChannelStore.ts";
 import { PaymentDeclinedError, VerificationError } from "./ClientError.ts";
 import type { PaymentLimits } from "./PaymentLimits.ts";
-import { PAYMENT_HEADER, signedPayment, type SignedPayment } from "./SignedPayment.ts";
+import { PAYMENT_HEADER, signedPayment, type SignedPayment, type Voucher } from "./SignedPayment.ts";
 import { Turnstile } from "./Turnstile.ts";
 import type { WalletGuard } from "./WalletGuard.ts";
 
@@ -106,15 +106,19 @@ export class PaymentChannels {
     const totalWei = voucher.baseWei + feeWei;
     // the gateway may have told of it before, when the answer was lost: then it is proven now
     const told = totalWei <= channel.chargedWei;
-    const { deposit, ...rest } = channel;
-    const made = deposit !== undefined && voucher.depositWei !== undefined;
     this.#options.store.put({
-      ...rest,
-      ...(deposit !== undefined && !made && { deposit }),
-      balanceWei: channel.balanceWei + (made ? deposit.wei : 0n),
+      ...channel,
       chargedWei: told ? channel.chargedWei : totalWei,
       unprovenWei: told && channel.unprovenWei >= feeWei ? channel.unprovenWei - feeWei : channel.unprovenWei,
     });
+    this.deposited(voucher);
+  }
+
+  /** The deposit that came with a voucher was made. */
+  deposited({ channelId, depositWei }: Voucher): void {
+    const { deposit, ...channel } = this.#known(channelId);
+    if (deposit === undefined || depositWei === undefined) return;
+    this.#options.store.put({ ...channel, balanceWei: channel.balanceWei + deposit.wei });
   }
 
   /**

@@ -17,8 +17,10 @@ export interface PaymentLimits {
   chainId: bigint;
   /** OPG. */
   asset: Hex;
-  /** Schemes that will do, the preferred one first. */
+  /** Schemes that will do. */
   schemes: readonly Scheme[];
+  /** Whether the first of them is preferred, and so on; otherwise the gateway's order holds. */
+  ranked: boolean;
   /** Who may be paid. Default: anyone. */
   payTo?: Hex;
   /** Who may charge an `upto` payment. Default: whom the gateway names; it can charge what was signed at most, and only to `payTo`. */
@@ -99,7 +101,7 @@ function objectionByScheme(offer: PaymentRequirements, limits: PaymentLimits): s
 }
 
 /**
- * The offer to take: of the most preferred scheme there is, by ERC-3009 rather than Permit2, which needs an allowance, and the cheapest.
+ * The offer to take: of the scheme that comes first, by ERC-3009 rather than Permit2, which needs an allowance, and the cheapest.
  * @returns undefined when none is within the limits, with why.
  */
 export function choose(
@@ -112,8 +114,9 @@ export function choose(
     if (objection !== undefined) objections.push(`${offer.scheme}: ${objection}`);
     return objection === undefined;
   });
+  const order: readonly string[] = limits.ranked ? limits.schemes : acceptable.map(({ scheme }) => scheme);
   const rank = (offer: PaymentRequirements): number =>
-    2 * limits.schemes.indexOf(offer.scheme as Scheme) + (methodOf(offer) === "permit2" ? 1 : 0);
+    2 * order.indexOf(offer.scheme) + (methodOf(offer) === "permit2" ? 1 : 0);
   const compare = (a: PaymentRequirements, b: PaymentRequirements): number => {
     const byRank = rank(a) - rank(b);
     if (byRank !== 0) return byRank;

@@ -7,8 +7,8 @@ import { StreamedOutput } from "./readAnswer.ts";
 
 export interface StreamVerifierOptions {
   kind: RequestKind;
-  /** Rejects what the chunk that carries the proof does not prove; the stream then ends with that error, without its last events. */
-  verify: (proof: Record<string, unknown>, outputHash: Hex) => Promise<void>;
+  /** Rejects what the chunk that carries the proof does not prove (`stated`: PAYMENT-RESPONSE, where an event tells it); the stream then ends with that error, without its last events. */
+  verify: (proof: Record<string, unknown>, outputHash: Hex, stated: string | undefined) => Promise<void>;
   /** The stream ended in an error of the gateway, or without its end, or could not be checked: nothing was proven. */
   onUnanswered: () => void;
   /** The stream is not what was signed. */
@@ -34,6 +34,7 @@ export function streamVerifier({
   const output = new StreamedOutput(kind);
   const held: Buffer[] = [];
   let proof: Record<string, unknown> | undefined;
+  let stated: string | undefined;
   let failed = false;
 
   const read = (data: string): void => {
@@ -44,6 +45,8 @@ export function streamVerifier({
       return;
     }
     output.add(chunk);
+    // headers are out before a stream that is charged by use has cost anything
+    if (typeof chunk.paymentResponse === "string") stated = chunk.paymentResponse;
     if (!PROOF_FIELDS.some((name) => name in chunk)) return;
     if (proof !== undefined) throw new VerificationError("unreadable_answer", "The stream carries two proofs");
     proof = chunk;
@@ -59,7 +62,7 @@ export function streamVerifier({
     else controller.enqueue(event);
     if (data !== DONE || failed) return false;
     if (proof === undefined) throw new VerificationError("missing_receipt", "The stream ended without its receipt");
-    await verify(proof, output.hash());
+    await verify(proof, output.hash(), stated);
     for (const last of held) controller.enqueue(last);
     controller.terminate();
     return true;

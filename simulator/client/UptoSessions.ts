@@ -1,5 +1,6 @@
 import type { PaymentRequirements } from "@x402/core/types";
-import type { SignedPayment } from "./SignedPayment.ts";
+import type { Tariff } from "../receipts/tariff.ts";
+import { tariffOf, type SignedPayment } from "./SignedPayment.ts";
 
 /** An `upto` authorization that pays for several requests. */
 export interface Session {
@@ -8,21 +9,34 @@ export interface Session {
   spentWei: bigint;
 }
 
+/** A session, and what the next request to a target costs of it. */
+export interface Quoted {
+  session: Session;
+  tariff?: Tariff;
+  /** Unix seconds. */
+  atSeconds: number;
+}
+
+/** Prices follow OPG's: after this long they are asked for again, which takes a round trip and no signature. */
+const QUOTE_SECONDS = 60;
+
 /**
  * Authorizations that may pay for more: signed once, charged once, for the sum of what was used. Whether there is room for another request the
  * gateway says; it answers 402 when there is not, or when it has charged the sum already.
  */
 export class UptoSessions {
   readonly #byTerms = new Map<string, Promise<Session>>();
-  readonly #byTarget = new Map<string, Session>();
+  readonly #byTarget = new Map<string, Quoted>();
   readonly #byHeader = new Map<string, Session>();
 
-  /** The one that last paid for the same target (gateway, route and model); nobody has to be asked for terms then. */
-  forTarget(target: string, nowSeconds: number): Session | undefined {
-    const session = this.#byTarget.get(target);
-    if (session === undefined || isLive(session, nowSeconds)) return session;
-    this.end(session.payment);
-    return undefined;
+  /**
+   * The one that last paid for the same target (gateway, route and model): nobody has to be asked for terms then, as long as what a token costs is not
+   * old news.
+   */
+  forTarget(target: string, nowSeconds: number): Quoted | undefined {
+    const quoted = this.#byTarget.get(target);
+    if (quoted === undefined || quoted.atSeconds + QUOTE_SECONDS < nowSeconds) return undefined;
+    return isLive(quoted.session, nowSeconds) ? quoted : undefined;
   }
 
   /** One for these terms: signed before, be it for another model, or now. Requests that come together share one. */
@@ -32,9 +46,11 @@ export class UptoSessions {
     sign: () => Promise<SignedPayment>,
   ): Promise<{ session: Session; isNew: boolean }> {
     const terms = termsText(gateway, offer);
+    const tariff = tariffOf(offer);
+    const quote = { atSeconds: nowSeconds, ...(tariff !== undefined && { tariff }) };
     const known = await this.#byTerms.get(terms)?.catch(() => undefined);
     if (known !== undefined && this.#byHeader.has(known.payment.header) && isLive(known, nowSeconds)) {
-      this.#byTarget.set(target, known);
+      this.#byTarget.set(target, { session: known, ...quote });
       return { session: known, isNew: false };
     }
     const opening = sign().then((payment) => ({ payment, spentWei: 0n }));
@@ -42,7 +58,7 @@ export class UptoSessions {
     try {
       const session = await opening;
       this.#byHeader.set(session.payment.header, session);
-      this.#byTarget.set(target, session);
+      this.#byTarget.set(target, { session, ...quote });
       return { session, isNew: true };
     } catch (error) {
       this.#byTerms.delete(terms);
@@ -57,11 +73,14 @@ export class UptoSessions {
   /** It pays for nothing more. */
   end({ header }: SignedPayment): void {
     this.#byHeader.delete(header);
-    for (const [target, { payment }] of this.#byTarget) if (payment.header === header) this.#byTarget.delete(target);
+    for (const [target, { session }] of this.#byTarget) {
+      if (session.payment.header === header) this.#byTarget.delete(target);
+    }
   }
 }
 
 const isLive = ({ payment }: Session, nowSeconds: number): boolean => payment.authorization.validBefore > nowSeconds;
 
-/** Everything that is signed, and what the gateway compares. */
-const termsText = (gateway: string, offer: PaymentRequirements): string => JSON.stringify([gateway, offer]);
+/** Everything that is signed. What tokens cost is not, and changes. */
+const termsText = (gateway: string, { extra, ...offer }: PaymentRequirements): string =>
+  JSON.stringify([gateway, offer, { ...extra, tariff: undefined }]);

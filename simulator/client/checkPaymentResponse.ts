@@ -7,9 +7,10 @@ const responseSchema = z.looseObject({
   success: z.literal(true),
   network: z.string(),
   payer: z.string().toLowerCase().optional(),
+  // of a voucher, nothing is moved: x402's servers write ""
   amount: z
     .string()
-    .regex(/^[0-9]{1,78}$/)
+    .regex(/^[0-9]{0,78}$/)
     .transform(BigInt)
     .optional(),
   extra: z.record(z.string(), z.unknown()).optional(),

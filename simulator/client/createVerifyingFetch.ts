@@ -129,7 +129,7 @@ export class VerifyingFetch {
     const hash = inputHash(kind, body);
     const { response, payment } = await this.#exchange(outgoing, onPaid);
     if (!response.ok) {
-      if (payment !== undefined) this.#payer.release(payment);
+      if (payment !== undefined) await this.#payer.fail(payment, response.headers.get("payment-response"));
       const bought = payment !== undefined && response.status !== 402 && payment.sealed?.stale !== true;
       if (bought) this.#unanswered.put(fingerprint, payment);
       return response;
@@ -197,8 +197,7 @@ export class VerifyingFetch {
     const { kind, fingerprint } = outgoing;
     const { status, headers } = response;
     const stated = headers.get("payment-response");
-    const verify = (answer: Record<string, unknown>, outputHash: Hex, teeHash = outputHash): Promise<void> =>
-      this.#verify(outgoing, hash, payment, { answer, outputHash, teeHash, stated });
+    const verify = (received: ReceivedAnswer): Promise<void> => this.#verify(outgoing, hash, payment, received);
     if (isStream(response) && response.body !== null) {
       const onUnanswered = (): void => {
         this.#payer.release(payment);
@@ -208,7 +207,13 @@ export class VerifyingFetch {
         this.#payer.reject(payment);
         this.#options.onRefusal?.(error);
       };
-      const verifier = streamVerifier({ kind, verify, onUnanswered, onRefusal });
+      const verifier = streamVerifier({
+        kind,
+        verify: (answer, outputHash, statedLast) =>
+          verify({ answer, outputHash, teeHash: outputHash, stated: statedLast ?? stated }),
+        onUnanswered,
+        onRefusal,
+      });
       const onLeft = (): void => this.#payer.release(payment);
       const body = ReadableStream.from(noticingEnd(response.body, onUnanswered, onLeft));
       return new Response(body.pipeThrough(verifier), { status, headers });
@@ -216,8 +221,9 @@ export class VerifyingFetch {
     const text = await response.text();
     try {
       const answer = parseAnswer(text);
-      const teeHash = this.#options.tee && teeOutputHashOf(kind, text);
-      await verify(answer, outputHashOf(kind, answer), teeHash);
+      const outputHash = outputHashOf(kind, answer);
+      const teeHash = this.#options.tee === undefined ? outputHash : teeOutputHashOf(kind, text);
+      await verify({ answer, outputHash, teeHash, stated });
     } catch (error) {
       if (error instanceof VerificationError) {
         this.#payer.reject(payment);
@@ -244,12 +250,12 @@ export class VerifyingFetch {
     const { models, modes = Object.values(Mode), clockToleranceSeconds = 300, signers, tee, onReceipt } = this.#options;
     const { model } = JSON.parse(body.toString("utf8")) as { model: string };
     const modelId = await models?.modelIdOf(model);
-    const leftWei = this.#payer.leftWei(payment);
+    const bounds = { leftWei: this.#payer.leftWei(payment), maxPaymentWei: this.#options.maxPaymentWei };
     const checked = await checkReceipt(
       answer.opengradient,
       {
         payment: key,
-        fee: expectedFee(authorization, leftWei, usageOf(answer), this.#options.maxPaymentWei),
+        fee: expectedFee(payment, usageOf(answer), bounds),
         inputHash: hashed("input", hash),
         outputHash: hashed("output", outputHash),
         ...(modelId !== undefined && { modelId }),

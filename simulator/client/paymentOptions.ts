@@ -12,7 +12,10 @@ export interface PaymentOptions {
   asset: Hex;
   /** Most that one request may cost, wei. */
   maxPaymentWei: bigint;
-  /** Schemes that will do, the preferred one first. Default: "upto", "exact"; "batch-settlement" where it is named. */
+  /**
+   * Schemes that will do, the preferred one first. Default: "upto" and "exact", whichever the gateway names first: what is sold by the token it
+   * offers by use first, and what has a fixed price at that price. "batch-settlement" is used where it is named here.
+   */
   schemes?: readonly Scheme[];
   /** Who may be paid. Default: whoever the gateway names. */
   payTo?: Hex;
@@ -56,6 +59,7 @@ export function payerOptions(options: PaymentOptions, chainId: bigint): PayerOpt
       chainId,
       asset,
       schemes: options.schemes ?? ["upto", "exact"],
+      ranked: options.schemes !== undefined,
       ...(payTo !== undefined && { payTo }),
       ...(facilitators !== undefined && { facilitators }),
       maxPaymentWei,

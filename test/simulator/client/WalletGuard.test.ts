@@ -29,6 +29,7 @@ const LIMITS: PaymentLimits = {
   chainId: CHAIN,
   asset: ASSET,
   schemes: ["upto", "exact", "batch-settlement"],
+  ranked: true,
   payTo: PAYEE,
   facilitators: [FACILITATOR],
   maxPaymentWei: 100n,

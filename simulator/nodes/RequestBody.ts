@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 
 import { type PaidKind, inputHash, type RequestKind } from "../receipts/hashes.ts";
-import { isJsonObject, type JsonObject, parseJson } from "../receipts/json.ts";
+import { isJsonObject, JsonNumber, type JsonObject, parseJson } from "../receipts/json.ts";
 import { InvalidRequestError } from "../receipts/requestText.ts";
 import type { Hex } from "../receipts/types.ts";
 
@@ -34,6 +34,12 @@ export class RequestBody {
     this.json = json;
     this.model = model;
     this.streamed = stream;
+  }
+
+  /** As the request limits its answer, in whichever of its two ways; undefined: it does not. */
+  get maxOutputTokens(): number | undefined {
+    const limit = this.json.get("max_completion_tokens") ?? this.json.get("max_tokens") ?? null;
+    return limit instanceof JsonNumber ? Number(limit.lexeme) : undefined;
   }
 
   get bodyHash(): string {

@@ -1,0 +1,39 @@
+import type { ModelOffer, ReadRequest } from "../../nodes/InferenceNode.ts";
+import type { PaidAnswer, WrittenAlong } from "../../nodes/PaidAnswers.ts";
+import type { NodePayment } from "../../nodes/paymentHeader.ts";
+import type { RequestBody } from "../../nodes/RequestBody.ts";
+import type { Tariff } from "../../receipts/tariff.ts";
+import type { Hex } from "../../receipts/types.ts";
+
+/** A node whose answers channels pay for, in the same process: an `InferenceNode`. */
+export interface ChannelSeller {
+  readonly operator: Hex;
+  readonly payout: Hex;
+  readonly asset: Hex;
+  readonly offers: readonly ModelOffer[];
+  /** @throws NodeError */
+  read(body: RequestBody): ReadRequest;
+  /** @throws NodeError */
+  bought(body: RequestBody, payment: NodePayment): PaidAnswer | undefined;
+  /** @throws NodeError */
+  serve(request: ReadRequest, payment: NodePayment, along?: WrittenAlong): PaidAnswer;
+}
+
+/** What a request costs: at most `capWei`, and where it is charged by use, what `tariff` makes of its tokens. */
+export interface Quote {
+  capWei: bigint;
+  tariff?: Tariff;
+}
+
+/** The price of a request now. @throws GatewayError 503 while it is not known. */
+export type QuoteRequest = (offer: Pick<ModelOffer, "feeWei" | "tokenPrice">, body: QuotedBody) => Quote;
+
+/** What the price of a request depends on. */
+export interface QuotedBody {
+  bytes: Uint8Array;
+  /** As the request limits its answer. */
+  maxOutputTokens: number | undefined;
+}
+
+/** A fixed fee for each request. */
+export const flatFee: QuoteRequest = ({ feeWei }) => ({ capWei: feeWei });

@@ -1,7 +1,7 @@
 import { x402Client } from "@x402/core/client";
 import { x402Facilitator } from "@x402/core/facilitator";
 import { x402ResourceServer } from "@x402/core/server";
-import type { PaymentPayload, SettleResponse, SupportedResponse } from "@x402/core/types";
+import type { PaymentPayload, PaymentRequirements, SettleResponse, SupportedResponse } from "@x402/core/types";
 import { BatchSettlementEvmScheme as BatchClient } from "@x402/evm/batch-settlement/client";
 import { BatchSettlementEvmScheme as BatchFacilitator } from "@x402/evm/batch-settlement/facilitator";
 import { BatchSettlementEvmScheme as BatchServer } from "@x402/evm/batch-settlement/server";
@@ -14,7 +14,7 @@ import { UptoEvmScheme as UptoServer } from "@x402/evm/upto/server";
 import { createErc20ApprovalGasSponsoringExtension, EIP2612_GAS_SPONSORING } from "@x402/extensions";
 import { wrapFetchWithPayment } from "@x402/fetch";
 import { paymentMiddleware, setSettlementOverrides } from "@x402/hono";
-import { Wallet } from "ethers";
+import type { Wallet } from "ethers";
 import { Hono } from "hono";
 import { privateKeyToAccount } from "viem/accounts";
 
@@ -62,9 +62,9 @@ export interface X402Stage {
 
 function railOf(facilitator: x402Facilitator, settlements: SettleResponse[]) {
   return {
-    verify: facilitator.verify.bind(facilitator),
-    settle: async (...args: Parameters<x402Facilitator["settle"]>) => {
-      const response = await facilitator.settle(...args);
+    verify: (payment: PaymentPayload, requirements: PaymentRequirements) => facilitator.verify(payment, requirements),
+    settle: async (payment: PaymentPayload, requirements: PaymentRequirements) => {
+      const response = await facilitator.settle(payment, requirements);
       settlements.push(response);
       return response;
     },
@@ -92,7 +92,7 @@ export async function startX402Stage(): Promise<X402Stage> {
     .register(network, new UptoFacilitator(wallet.signer))
     .register(network, new BatchFacilitator(wallet.signer))
     .registerExtension(EIP2612_GAS_SPONSORING)
-    .registerExtension(createErc20ApprovalGasSponsoringExtension(wallet.sponsorOf(payer.address as Hex) as never));
+    .registerExtension(createErc20ApprovalGasSponsoringExtension(wallet.sponsorOf(payer.address as Hex)));
   const rail = railOf(facilitator, settlements);
 
   const payTo = receiver.address as Hex;
@@ -107,7 +107,7 @@ export async function startX402Stage(): Promise<X402Stage> {
   const account = privateKeyToAccount(payer.privateKey as Hex);
   const rpcUrl = embedded.url;
   const batchClient = new BatchClient(
-    { ...account, readContract: wallet.readContract as never },
+    { ...account, readContract: wallet.readContract },
     { depositPolicy: { depositMultiplier: 10 }, rpcUrl },
   );
   let last: PaymentPayload | undefined;

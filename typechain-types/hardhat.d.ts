@@ -51,6 +51,8 @@ getContractFactory(name: 'INodeRegistry', signerOrOptions?: ethers.Signer | Fact
 getContractFactory(name: 'ITEEInferenceVerifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ITEEInferenceVerifier__factory>
 getContractFactory(name: 'NodeRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.NodeRegistry__factory>
 getContractFactory(name: 'TEEInferenceVerifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.TEEInferenceVerifier__factory>
+getContractFactory(name: 'IOpgPriceFeed', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IOpgPriceFeed__factory>
+getContractFactory(name: 'OpgPriceFeed', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.OpgPriceFeed__factory>
 getContractFactory(name: 'FeeSchedule', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.FeeSchedule__factory>
 getContractFactory(name: 'IProofSettlement', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IProofSettlement__factory>
 getContractFactory(name: 'ProofSettlement', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ProofSettlement__factory>
@@ -101,6 +103,8 @@ getContractAt(name: 'INodeRegistry', address: string | ethers.Addressable, signe
 getContractAt(name: 'ITEEInferenceVerifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ITEEInferenceVerifier>
 getContractAt(name: 'NodeRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.NodeRegistry>
 getContractAt(name: 'TEEInferenceVerifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.TEEInferenceVerifier>
+getContractAt(name: 'IOpgPriceFeed', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IOpgPriceFeed>
+getContractAt(name: 'OpgPriceFeed', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.OpgPriceFeed>
 getContractAt(name: 'FeeSchedule', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.FeeSchedule>
 getContractAt(name: 'IProofSettlement', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IProofSettlement>
 getContractAt(name: 'ProofSettlement', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ProofSettlement>
@@ -151,6 +155,8 @@ deployContract(name: 'INodeRegistry', signerOrOptions?: ethers.Signer | DeployCo
 deployContract(name: 'ITEEInferenceVerifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ITEEInferenceVerifier>
 deployContract(name: 'NodeRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeRegistry>
 deployContract(name: 'TEEInferenceVerifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.TEEInferenceVerifier>
+deployContract(name: 'IOpgPriceFeed', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IOpgPriceFeed>
+deployContract(name: 'OpgPriceFeed', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.OpgPriceFeed>
 deployContract(name: 'FeeSchedule', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.FeeSchedule>
 deployContract(name: 'IProofSettlement', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IProofSettlement>
 deployContract(name: 'ProofSettlement', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ProofSettlement>
@@ -201,6 +207,8 @@ deployContract(name: 'INodeRegistry', args: any[], signerOrOptions?: ethers.Sign
 deployContract(name: 'ITEEInferenceVerifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ITEEInferenceVerifier>
 deployContract(name: 'NodeRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeRegistry>
 deployContract(name: 'TEEInferenceVerifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.TEEInferenceVerifier>
+deployContract(name: 'IOpgPriceFeed', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IOpgPriceFeed>
+deployContract(name: 'OpgPriceFeed', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.OpgPriceFeed>
 deployContract(name: 'FeeSchedule', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.FeeSchedule>
 deployContract(name: 'IProofSettlement', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IProofSettlement>
 deployContract(name: 'ProofSettlement', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ProofSettlement>

@@ -6,6 +6,7 @@ export * as escrow from './escrow/index.js';
 export * as local from './local/index.js';
 export * as models from './models/index.js';
 export * as nodes from './nodes/index.js';
+export * as pricing from './pricing/index.js';
 export * as settlement from './settlement/index.js';
 export * as staking from './staking/index.js';
 export * as token from './token/index.js';

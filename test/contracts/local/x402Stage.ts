@@ -1,7 +1,8 @@
 import { x402Client } from "@x402/core/client";
 import { x402Facilitator } from "@x402/core/facilitator";
 import { x402ResourceServer } from "@x402/core/server";
-import type { PaymentPayload, PaymentRequirements, SettleResponse, SupportedResponse } from "@x402/core/types";
+import type { FacilitatorClient } from "@x402/core/server";
+import type { PaymentPayload, SettleResponse, SupportedResponse } from "@x402/core/types";
 import { BatchSettlementEvmScheme as BatchClient } from "@x402/evm/batch-settlement/client";
 import { BatchSettlementEvmScheme as BatchFacilitator } from "@x402/evm/batch-settlement/facilitator";
 import { BatchSettlementEvmScheme as BatchServer } from "@x402/evm/batch-settlement/server";
@@ -46,7 +47,7 @@ export interface X402Stage {
   readonly batchServer: BatchServer;
   readonly batchClient: BatchClient;
   /** The facilitator, as the seller's server asks it. */
-  readonly rail: ReturnType<typeof railOf>;
+  readonly rail: FacilitatorClient;
   readonly network: `eip155:${number}`;
   /** What the facilitator answered to settlements, in order. */
   readonly settlements: SettleResponse[];
@@ -60,10 +61,10 @@ export interface X402Stage {
   close(): Promise<void>;
 }
 
-function railOf(facilitator: x402Facilitator, settlements: SettleResponse[]) {
+function railOf(facilitator: x402Facilitator, settlements: SettleResponse[]): FacilitatorClient {
   return {
-    verify: (payment: PaymentPayload, requirements: PaymentRequirements) => facilitator.verify(payment, requirements),
-    settle: async (payment: PaymentPayload, requirements: PaymentRequirements) => {
+    verify: (payment, requirements) => facilitator.verify(payment, requirements),
+    settle: async (payment, requirements) => {
       const response = await facilitator.settle(payment, requirements);
       settlements.push(response);
       return response;
@@ -73,14 +74,15 @@ function railOf(facilitator: x402Facilitator, settlements: SettleResponse[]) {
 }
 
 export async function startX402Stage(): Promise<X402Stage> {
-  const { embedded, chain, opg: readableOpg, wallets, rpc, close } = await startLocalChain();
+  const local = await startLocalChain();
+  const { embedded, chain, wallets } = local;
   const [deployer, payer, receiver, relay] = wallets.map((wallet) => wallet.connect(chain.provider)) as [
     Wallet,
     Wallet,
     Wallet,
     Wallet,
   ];
-  const opg = readableOpg.connect(deployer);
+  const opg = local.opg.connect(deployer);
   const asset = (await opg.getAddress()) as Hex;
   await (await opg.transfer(payer.address, 1_000n * OPG_WEI)).wait();
 
@@ -149,7 +151,7 @@ export async function startX402Stage(): Promise<X402Stage> {
       if (last === undefined) throw new Error("Nothing was paid for yet");
       return last;
     },
-    rpc,
-    close,
+    rpc: (method, ...params) => local.rpc(method, ...params),
+    close: () => local.close(),
   };
 }

@@ -65,6 +65,15 @@ export interface Deposited {
   transaction: string;
 }
 
+export interface BuyOptions {
+  /** Of the request's header, if any. */
+  idempotencyKey: string | undefined;
+  /** Told who pays, before anything is done for it; throws to refuse. */
+  admit: ((payer: Hex) => Promise<void> | void) | undefined;
+  /** Told of money that went into the channel, whatever becomes of the request. */
+  onDeposit: (deposited: Deposited) => void;
+}
+
 /** Pieces of a stream between notes of how far it got. */
 const CHECKPOINT_PIECES = 64;
 
@@ -77,15 +86,12 @@ export class ChannelCheckout {
   }
 
   /**
-   * @param idempotencyKey of the request's header, if any.
-   * @param onDeposit is told of money that went into the channel, whatever becomes of the request.
    * @throws ChannelRefusal 402, GatewayError, NodeError
    */
   async buy(
     payment: ChannelPayment,
     body: RequestBody,
-    idempotencyKey: string | undefined,
-    onDeposit: (deposited: Deposited) => void,
+    { idempotencyKey, admit, onDeposit }: BuyOptions,
   ): Promise<Purchase> {
     const { book, terms } = this.#options;
     const sale = this.#sale(payment, body);
@@ -101,7 +107,7 @@ export class ChannelCheckout {
     }
     let channel = book.get(payment.channelId) ?? (await book.adopt(payment.channelId, payment.config));
     if (book.isStale(channel)) channel = await book.refresh(channel);
-    return this.#exchange(channel, payment, sale, paid);
+    return this.#exchange(channel, payment, sale, paid, admit);
   }
 
   /** The first node that serves the request by the terms that were accepted. */
@@ -151,12 +157,14 @@ export class ChannelCheckout {
     payment: ChannelPayment,
     sale: Sale,
     paid: NodePayment,
+    admit: BuyOptions["admit"],
   ): Promise<Purchase> {
     const { domain } = this.#options;
     const requestId = requestIdForPayment(domain, sale.seller.operator, paid);
     const refusal = channel.refusal(payment.maxClaimableAmount, sale.capWei);
     if (refusal !== undefined && refusal !== REASONS.cumulative) throw new ChannelRefusal(refusal);
     const signed = await this.#isSigned(channel, payment, sale);
+    if (signed) await admit?.(channel.config.payer);
     // from here to the reservation nothing else runs
     const { busy } = channel;
     if (busy !== undefined) {

@@ -1,5 +1,5 @@
 import type { FacilitatorClient } from "@x402/core/server";
-import type { PaymentPayload, PaymentRequirements, SettleResponse } from "@x402/core/types";
+import type { PaymentRequirements, SettleResponse } from "@x402/core/types";
 import type { Hex } from "../../receipts/types.ts";
 import type { Channel } from "./Channel.ts";
 import type { ChannelBook } from "./ChannelBook.ts";
@@ -7,13 +7,11 @@ import type { Delivered, Deposited } from "./ChannelCheckout.ts";
 import type { ChannelPayment } from "./ChannelPayment.ts";
 import { channelUncheckable, ChannelRefusal } from "./ChannelRefusal.ts";
 import { REASONS } from "./channelReasons.ts";
-import type { ChannelStore } from "./ChannelStore.ts";
 import type { ChannelTerms } from "./ChannelTerms.ts";
 
 export interface ChannelFundingOptions {
   rail: Pick<FacilitatorClient, "verify" | "settle">;
   book: ChannelBook<Delivered>;
-  store: ChannelStore;
   terms: ChannelTerms;
 }
 
@@ -77,56 +75,89 @@ export class ChannelFunding {
   }
 
   /**
-   * Gives what is left in a channel, or a part, back to its payer, and claims what was charged before.
-   * @param amountWei undefined: all that is left.
-   * @throws ChannelRefusal 402
+   * Gives what is left in a channel, or a part, back to its payer, and claims what was charged before. The voucher that asks for it is for
+   * exactly what was charged.
+   * @throws ChannelRefusal 402; GatewayError 503
    */
-  async refund(
-    channel: Channel<Delivered>,
+  async refund(payment: ChannelPayment, payTo: Hex): Promise<{ channel: Channel<Delivered>; settled: SettleResponse }> {
+    const { book, terms } = this.#options;
+    const refusal = terms.refusalOf(payment.config, payTo);
+    if (refusal !== undefined) throw new ChannelRefusal(refusal);
+    book.requireId(payment.channelId, payment.config);
+    const channel = book.get(payment.channelId) ?? (await book.adopt(payment.channelId, payment.config));
+    await book.refresh(channel);
+    if (channel.busy !== undefined) throw new ChannelRefusal(REASONS.busy);
+    if (payment.maxClaimableAmount !== channel.ledger.chargedWei) {
+      throw new ChannelRefusal(REASONS.cumulative, { channel });
+    }
+    const amountWei = refundAmount(payment, channel);
+    // no request begins meanwhile
+    const done = Promise.withResolvers<never>();
+    done.promise.catch(() => undefined);
+    channel.busy = { requestId: REFUND, outcome: done.promise };
+    try {
+      const settled = await this.#refund(payment, channel, amountWei, payTo);
+      return { channel, settled };
+    } finally {
+      channel.busy = undefined;
+    }
+  }
+
+  async #refund(
     payment: ChannelPayment,
-    amountWei: bigint | undefined,
+    channel: Channel<Delivered>,
+    amountWei: bigint,
+    payTo: Hex,
   ): Promise<SettleResponse> {
-    const { rail, book, store, terms } = this.#options;
-    const { ledger, config, chain } = channel;
-    const leftWei = chain.balanceWei - ledger.chargedWei;
-    if (leftWei <= 0n) throw new ChannelRefusal(REASONS.refundNothing);
-    if (amountWei === 0n) throw new ChannelRefusal(REASONS.refundAmount);
-    const requirements = terms.requirements(config.receiver, 0n);
-    const payload: PaymentPayload = {
-      ...payment.payload,
-      payload: {
-        type: "refund",
-        channelConfig: config,
-        voucher: {
-          channelId: channel.id,
-          maxClaimableAmount: payment.maxClaimableAmount.toString(),
-          signature: payment.signature,
-        },
-        amount: (amountWei ?? leftWei).toString(),
-        refundNonce: chain.refundNonce.toString(),
-        claims: channel.claimableWei > 0n ? [claimOf(channel)] : [],
-      },
-    };
+    const { rail, book, terms } = this.#options;
+    const requirements = terms.requirements(payTo, 0n);
+    const { maxClaimableAmount, signature, channelId, config } = payment;
+    const voucher = { channelId, maxClaimableAmount: maxClaimableAmount.toString(), signature };
     let settled: SettleResponse;
     try {
-      settled = await rail.settle(payload, requirements);
+      // the payer's signature under the voucher is what shows that it is the payer who asks
+      const asked = { type: "refund", channelConfig: config, voucher };
+      const verified = await rail.verify({ ...payment.payload, payload: asked }, requirements);
+      if (!verified.isValid) throw new ChannelRefusal(verified.invalidReason ?? REASONS.refund);
+      settled = await rail.settle(
+        {
+          ...payment.payload,
+          payload: {
+            ...asked,
+            amount: amountWei.toString(),
+            refundNonce: channel.chain.refundNonce.toString(),
+            claims: channel.claimableWei > 0n ? [claimOf(channel)] : [],
+          },
+        },
+        requirements,
+      );
       await book.refresh(channel);
     } catch (error) {
       throw channelUncheckable(error);
     }
     if (!settled.success) throw new ChannelRefusal(settled.errorReason ?? REASONS.refund);
-    if (channel.chain.balanceWei <= channel.ledger.chargedWei) {
-      await store.sync(channel);
-    }
     return settled;
   }
 }
 
-/** A claim of all that was charged, in x402's form. */
-export const claimOf = ({ config, ledger }: Channel) => ({
+/** Not a request's id: those are hashes. */
+const REFUND: Hex = `0x${"00".repeat(32)}`;
+
+/** Wei to give back. @throws ChannelRefusal */
+function refundAmount({ payload }: ChannelPayment, { chain, ledger }: Channel): bigint {
+  const leftWei = chain.balanceWei - ledger.chargedWei;
+  if (leftWei <= 0n) throw new ChannelRefusal(REASONS.refundNothing);
+  const { amount } = payload.payload;
+  if (amount === undefined) return leftWei;
+  if (typeof amount !== "string" || !/^[1-9][0-9]{0,38}$/.test(amount)) throw new ChannelRefusal(REASONS.refundAmount);
+  return BigInt(amount) < leftWei ? BigInt(amount) : leftWei;
+}
+
+/** A claim of what was charged in all, in x402's form. */
+export const claimOf = ({ config, ledger }: Channel, totalWei = ledger.chargedWei) => ({
   voucher: { channel: config, maxClaimableAmount: ledger.maxClaimableWei.toString() },
   signature: ledger.signature,
-  totalClaimed: ledger.chargedWei.toString(),
+  totalClaimed: totalWei.toString(),
 });
 
 function absent(error: unknown): undefined {

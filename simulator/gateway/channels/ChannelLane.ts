@@ -1,29 +1,32 @@
 import type { IncomingHttpHeaders, Server, ServerResponse } from "node:http";
 import type { FacilitatorClient } from "@x402/core/server";
 import type { Network, PaymentRequirements } from "@x402/core/types";
+import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
+import type { ModelOffer } from "../../nodes/InferenceNode.ts";
 import { NodeError } from "../../nodes/NodeError.ts";
 import { RequestBody } from "../../nodes/RequestBody.ts";
 import type { GroupCommit } from "../../persistence/GroupCommit.ts";
 import { InvalidJsonError } from "../../receipts/json.ts";
 import type { RequestKind } from "../../receipts/hashes.ts";
 import { InvalidRequestError } from "../../receipts/requestText.ts";
-import type { SettlementDomain } from "../../receipts/types.ts";
+import type { Hex, SettlementDomain } from "../../receipts/types.ts";
 import { asGatewayError } from "../askNode.ts";
 import { GatewayError, type OpenAiErrorType } from "../GatewayError.ts";
-import { ROUTES } from "../requestSchemas.ts";
+import type { Offer } from "../NodeDirectory.ts";
+import { type ModelRequest, ROUTES } from "../requestSchemas.ts";
 import { ChannelBook, type ReadChannels } from "./ChannelBook.ts";
 import { ChannelCheckout, type Delivered, type Deposited } from "./ChannelCheckout.ts";
 import { ChannelHasher, SCHEME } from "./channelConfig.ts";
 import { ChannelFunding } from "./ChannelFunding.ts";
-import { decodePaymentHeader, isChannelPayment, readChannelPayment } from "./ChannelPayment.ts";
+import { decodePaymentHeader, readChannelPayment } from "./ChannelPayment.ts";
 import { ChannelRefusal } from "./ChannelRefusal.ts";
 import { REASONS } from "./channelReasons.ts";
-import { type Asked, paymentResponse, sendAnswer, sendError } from "./channelReplies.ts";
+import { type Asked, paymentResponse, sendAnswer, sendError, sendRefund } from "./channelReplies.ts";
 import { type ChannelSeller, flatFee, type QuoteRequest } from "./ChannelSeller.ts";
 import { ChannelStore } from "./ChannelStore.ts";
 import { ChannelTerms, type ChannelTermsOptions } from "./ChannelTerms.ts";
-import { interceptRequests, readBody } from "./fastPath.ts";
+import { type FastPathLimits, takeVouchers } from "./fastPath.ts";
 import { streamAnswer } from "./streamAnswer.ts";
 
 export interface ChannelLaneOptions extends Omit<ChannelTermsOptions, "network"> {
@@ -44,10 +47,26 @@ export interface ChannelLaneOptions extends Omit<ChannelTermsOptions, "network">
 
 const MAX_TTL_MS = 300_000;
 const KINDS = new Map(Object.entries(ROUTES).map(([kind, route]) => [route as string, kind as RequestKind]));
-const TOO_LARGE = new GatewayError(413, "invalid_request_error", "body_too_large", "The request's body is too large");
 
-const isJson = (contentType: string | undefined): boolean =>
-  contentType !== undefined && /^application\/json *(?:;|$)/i.test(contentType);
+/** A request as HTTP brought it. */
+export interface LaneRequest {
+  headers: IncomingHttpHeaders;
+  /** Of the resource, for 402s. */
+  url: string;
+  /** Told who pays, once its signature is checked and before anything is done for it; throws to refuse. */
+  admit?: ((payer: Hex) => Promise<void> | void) | undefined;
+  /** Told why a payment is refused. */
+  onRefused?: ((reason: string) => void) | undefined;
+}
+
+/** An offer, a request and its exchange as the gateway has them. */
+type ListedOffer = Pick<Offer, "payTo" | "operator" | "feeWei"> & Pick<ModelOffer, "tokenPrice">;
+type ListedRequest = Pick<ModelRequest, "kind" | "raw"> & { maxOutputTokens?: number | undefined };
+interface Exchange {
+  http: FastifyRequest;
+  reply: FastifyReply;
+  admit: (payer: Hex, scheme: string) => Promise<void>;
+}
 
 /** Payments through channels, from the request to the answer. */
 export class ChannelLane {
@@ -58,6 +77,7 @@ export class ChannelLane {
   readonly #network: Network;
   readonly #quote: QuoteRequest;
   readonly #checkout: ChannelCheckout;
+  readonly #funding: ChannelFunding;
 
   constructor(options: ChannelLaneOptions) {
     const { domain, sellers, commits, rail, readChannels, quote = flatFee } = options;
@@ -69,7 +89,7 @@ export class ChannelLane {
     const store = new ChannelStore(commits);
     const ttlMs = options.chainTtlMs ?? Math.min(MAX_TTL_MS, (terms.withdrawDelaySeconds * 1000) / 3);
     const book = (this.book = new ChannelBook<Delivered>({ store, hasher, readChannels, ttlMs }));
-    const funding = new ChannelFunding({ rail, book, store, terms });
+    const funding = (this.#funding = new ChannelFunding({ rail, book, terms }));
     this.#checkout = new ChannelCheckout({
       ...{ sellers, domain, terms, book, store, hasher, quote },
       verifyContract: (payment, capWei, payTo) => funding.verify(payment, capWei, payTo),
@@ -92,39 +112,58 @@ export class ChannelLane {
     return [...found.values()];
   }
 
-  /**
-   * Serves requests that are paid for through channels ahead of everything else that a server does: only those whose path is one of the
-   * paid routes, letter for letter. Others, and everything that is not as it should be, are the gateway's.
-   * @param bodyLimitBytes and how many headers there may be: as the gateway has it.
-   */
-  takeFirst(server: Server, { bodyLimitBytes, headerCount }: { bodyLimitBytes: number; headerCount: number }): void {
-    interceptRequests(server, (req, res) => {
-      const kind = KINDS.get(req.url ?? "");
-      const header = req.headers["payment-signature"];
-      if (kind === undefined || req.method !== "POST" || typeof header !== "string") return false;
-      if (req.rawHeaders.length > 2 * headerCount || !isJson(req.headers["content-type"])) return false;
-      const payment = decodePaymentHeader(header);
-      if (!isChannelPayment(payment)) return false;
-      const url = `${"encrypted" in req.socket ? "https" : "http"}://${req.headers.host ?? ""}${req.url ?? ""}`;
-      readBody(
-        req,
-        bodyLimitBytes,
-        (bytes) => void this.serve(kind, bytes, payment, { headers: req.headers, url }, res),
-        () => sendError(res, TOO_LARGE, { network: this.#network, url, requirements: [] }),
-      );
-      return true;
-    });
+  /** The same for an offer as the gateway lists it; empty when no node here is behind it. */
+  extraRequirements(offer: ListedOffer, { kind, raw, maxOutputTokens }: ListedRequest): Promise<PaymentRequirements[]> {
+    const { payTo, operator } = offer;
+    const known = this.#options.sellers.some((seller) => seller.payout === payTo && seller.operator === operator);
+    if (kind === "sealed" || !known) return Promise.resolve([]);
+    const { capWei } = this.#quote(offer, { bytes: raw, maxOutputTokens });
+    return Promise.resolve([this.terms.requirements(payTo, capWei)]);
+  }
+
+  /** Answers a request that Fastify has read. @throws GatewayError 402 for one that channels do not pay for. */
+  async serve({ kind, raw }: ListedRequest, payment: unknown, { http, reply, admit }: Exchange): Promise<FastifyReply> {
+    if (kind === "sealed")
+      throw new ChannelRefusal(REASONS.terms, { message: "Channels do not pay for sealed requests" });
+    reply.hijack();
+    const url = `${http.protocol}://${http.host}${ROUTES[kind]}`;
+    await this.answer(
+      kind,
+      raw,
+      payment,
+      { headers: http.headers, url, admit: (payer) => admit(payer, SCHEME) },
+      reply.raw,
+    );
+    return reply;
+  }
+
+  /** Routes by which clients ask for what is left in their channels: GET of what they pay for. */
+  get plugin(): FastifyPluginCallback {
+    return (app, _options, done) => {
+      for (const kind of KINDS.values()) {
+        app.get(ROUTES[kind], async ({ headers, protocol, host }, reply) => {
+          reply.hijack();
+          await this.refund(`${protocol}://${host}${ROUTES[kind]}`, headers["payment-signature"], reply.raw);
+        });
+      }
+      done();
+    };
+  }
+
+  /** Serves vouchers ahead of everything else that a server does. */
+  takeFirst(server: Server, limits: FastPathLimits): void {
+    takeVouchers(server, this, limits);
   }
 
   /**
    * Answers a request that is paid for through a channel.
    * @param payment the decoded PAYMENT-SIGNATURE header.
    */
-  async serve(
+  async answer(
     kind: RequestKind,
     bytes: Buffer,
     payment: unknown,
-    { headers, url }: { headers: IncomingHttpHeaders; url: string },
+    http: LaneRequest,
     res: ServerResponse,
   ): Promise<void> {
     let body: RequestBody | undefined;
@@ -133,9 +172,13 @@ export class ChannelLane {
       const read = readChannelPayment(payment);
       if (read === undefined || read.type === "refund") throw new ChannelRefusal(REASONS.payload);
       body = new RequestBody(kind, bytes);
-      const key = headers["idempotency-key"];
-      const purchase = await this.#checkout.buy(read, body, typeof key === "string" ? key : undefined, (made) => {
-        deposited = made;
+      const key = http.headers["idempotency-key"];
+      const purchase = await this.#checkout.buy(read, body, {
+        idempotencyKey: typeof key === "string" ? key : undefined,
+        admit: http.admit,
+        onDeposit: (made) => {
+          deposited = made;
+        },
       });
       const { answer, channel, outcome } = purchase;
       const response = (delivered: Delivered): string => paymentResponse(channel, delivered, this.#network, deposited);
@@ -146,22 +189,54 @@ export class ChannelLane {
       const delivered = await outcome;
       sendAnswer(res, answer.requestId, delivered, response(delivered));
     } catch (error) {
-      this.#fail(res, error, url, body, deposited);
+      this.#fail(res, error, http, deposited, () => (body === undefined ? [] : this.requirements(body)));
     }
+  }
+
+  /** Gives a payer what is left in its channel. Without a payment it says what for, as x402's client asks. */
+  async refund(url: string, header: string | string[] | undefined, res: ServerResponse): Promise<void> {
+    const payouts = [...new Set(this.#options.sellers.map(({ payout }) => payout))];
+    const requirements = payouts.map((payTo) => this.terms.requirements(payTo, this.#leastFee(payTo)));
+    try {
+      if (typeof header !== "string") {
+        throw new GatewayError(
+          402,
+          "payment_required",
+          "payment_required",
+          "Sign a refund of a channel, or POST a request",
+        );
+      }
+      const payment = readChannelPayment(decodePaymentHeader(header));
+      if (payment?.type !== "refund") throw new ChannelRefusal(REASONS.payload);
+      const payTo = payouts.find((each) => each === payment.config.receiver);
+      if (payTo === undefined) throw new ChannelRefusal(REASONS.receiver);
+      const { channel, settled } = await this.#funding.refund(payment, payTo);
+      sendRefund(res, channel, settled);
+    } catch (error) {
+      this.#fail(res, error, { url }, undefined, () => requirements);
+    }
+  }
+
+  #leastFee(payTo: Hex): bigint {
+    const fees = this.#options.sellers.filter(({ payout }) => payout === payTo).flatMap(({ offers }) => offers);
+    return fees.map(({ feeWei }) => feeWei).reduce((least, fee) => (fee < least ? fee : least), fees[0]?.feeWei ?? 0n);
   }
 
   #fail(
     res: ServerResponse,
     error: unknown,
-    url: string,
-    body: RequestBody | undefined,
+    { url, onRefused }: Pick<LaneRequest, "url" | "onRefused">,
     deposited: Deposited | undefined,
+    requirements: () => readonly PaymentRequirements[],
   ): void {
     const known = knownError(error);
     if (known.status >= 500) this.#options.logger.warn({ err: error }, "a request paid through a channel failed");
     let asked: Asked = { network: this.#network, url, requirements: [] };
     try {
-      if (known.status === 402 && body !== undefined) asked = { ...asked, requirements: this.requirements(body) };
+      if (known.status === 402) {
+        onRefused?.(known.code);
+        asked = { ...asked, requirements: requirements() };
+      }
       sendError(res, known, asked, deposited);
     } catch (failure) {
       sendError(res, knownError(failure), asked, deposited);

@@ -1,6 +1,6 @@
 import type { PaymentPayload } from "@x402/core/types";
 import type { Hex } from "../../receipts/types.ts";
-import { SCHEME, type ChannelConfig } from "./channelConfig.ts";
+import type { ChannelConfig } from "./channelConfig.ts";
 
 /** What a client pays with: a promise that grows, perhaps with money to back it, or a wish to have what is left back. */
 export interface ChannelPayment {
@@ -33,10 +33,6 @@ export function decodePaymentHeader(header: string): unknown {
     return undefined;
   }
 }
-
-/** Whether a decoded payment is through a channel, readable or not. */
-export const isChannelPayment = (payment: unknown): boolean =>
-  isObject(payment) && isObject(payment["accepted"]) && payment["accepted"]["scheme"] === SCHEME;
 
 /**
  * Reads a decoded payment; by hand, since it is on the way of every request.

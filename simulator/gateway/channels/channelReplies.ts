@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import type { Network, PaymentRequirements } from "@x402/core/types";
+import type { Network, PaymentRequirements, SettleResponse } from "@x402/core/types";
 import type { Hex } from "../../receipts/types.ts";
 import type { GatewayError } from "../GatewayError.ts";
 import { channelStateJson, type Channel } from "./Channel.ts";
@@ -51,6 +51,18 @@ export function sendAnswer(res: ServerResponse, requestId: Hex, { text }: Delive
     "payment-response": response,
     "x-processing-hash": requestId,
     "x-inference-receipt": base64(proofOf(text)),
+  });
+  res.end(body);
+}
+
+/** Tells what became of a refund. */
+export function sendRefund(res: ServerResponse, channel: Channel, settled: SettleResponse): void {
+  const body = JSON.stringify({ message: "Refunded", channelId: channel.id, transaction: settled.transaction });
+  const extra = { ...settled.extra, channelState: channelStateJson(channel) };
+  res.writeHead(200, {
+    "content-type": "application/json; charset=utf-8",
+    "cache-control": "private, no-store",
+    "payment-response": base64(JSON.stringify({ ...settled, extra })),
   });
   res.end(body);
 }

@@ -1,7 +1,80 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { RequestKind } from "../../receipts/hashes.ts";
+import { GatewayError } from "../GatewayError.ts";
+import { ROUTES } from "../requestSchemas.ts";
+import type { LaneRequest } from "./ChannelLane.ts";
+import { SCHEME } from "./channelConfig.ts";
+import { decodePaymentHeader } from "./ChannelPayment.ts";
+import { sendError } from "./channelReplies.ts";
+import { RateWindow } from "./RateWindow.ts";
 
-/** Serves a request whose body has been read. */
-export type ServeBody = (body: Buffer) => void;
+/** Of one request and one client: as the gateway's `HttpLimits`. */
+export interface FastPathLimits {
+  bodyBytes: number;
+  headerCount: number;
+  paymentHeaderBytes: number;
+  refusalsPerMinute: number;
+  paidPerMinute: number;
+}
+
+/** What answers them. */
+interface VoucherLane {
+  answer(kind: RequestKind, bytes: Buffer, payment: unknown, http: LaneRequest, res: ServerResponse): Promise<void>;
+}
+
+const KINDS = new Map(Object.entries(ROUTES).map(([kind, route]) => [route as string, kind as RequestKind]));
+const TOO_LARGE = new GatewayError(413, "invalid_request_error", "body_too_large", "The request's body is too large");
+
+const isJson = (contentType: string | undefined): boolean =>
+  contentType !== undefined && /^application\/json *(?:;|$)/i.test(contentType);
+
+/**
+ * Has a lane answer requests that carry a voucher, ahead of everything else that the server does: those whose path is one of the paid
+ * routes, letter for letter. Others, and all that are not as they should be, are left to what listens already.
+ */
+export function takeVouchers(server: Server, lane: VoucherLane, limits: FastPathLimits): void {
+  const refusals = new RateWindow(limits.refusalsPerMinute);
+  const purchases = new RateWindow(limits.paidPerMinute);
+  const admit = (payer: string): void => {
+    if (purchases.isExceeded(payer)) throw tooMany(purchases);
+    purchases.count(payer);
+  };
+  interceptRequests(server, (req, res) => {
+    const kind = KINDS.get(req.url ?? "");
+    const header = req.headers["payment-signature"];
+    if (kind === undefined || req.method !== "POST" || typeof header !== "string") return false;
+    if (header.length > limits.paymentHeaderBytes || req.rawHeaders.length > 2 * limits.headerCount) return false;
+    if (!isJson(req.headers["content-type"])) return false;
+    const payment = decodePaymentHeader(header);
+    if (!isVoucher(payment)) return false;
+    const address = req.socket.remoteAddress ?? "";
+    if (refusals.isExceeded(address)) return false;
+    const http: LaneRequest = {
+      headers: req.headers,
+      url: `${"encrypted" in req.socket ? "https" : "http"}://${req.headers.host ?? ""}${req.url ?? ""}`,
+      admit,
+      onRefused: () => refusals.count(address),
+    };
+    readBody(
+      req,
+      limits.bodyBytes,
+      (bytes) => void lane.answer(kind, bytes, payment, http, res),
+      () => sendError(res, TOO_LARGE, { network: "eip155:0", url: http.url, requirements: [] }),
+    );
+    return true;
+  });
+}
+
+/** Deposits and refunds have time. */
+function isVoucher(payment: unknown): boolean {
+  const { accepted, payload } = (payment ?? {}) as { accepted?: { scheme?: unknown }; payload?: { type?: unknown } };
+  return accepted?.scheme === SCHEME && payload?.type === "voucher";
+}
+
+const tooMany = ({ secondsLeft }: RateWindow): GatewayError =>
+  new GatewayError(429, "rate_limit_error", "rate_limit_exceeded", `Too many requests; try again in ${secondsLeft} s`, {
+    retryAfterSeconds: secondsLeft,
+  });
 
 /**
  * Lets `take` have a server's requests before what listens already, Fastify, which gets all that are not taken. Limits of connections and
@@ -21,7 +94,12 @@ export function interceptRequests(server: Server, take: (req: IncomingMessage, r
  * Reads a request's body.
  * @param onTooLarge instead of `onBody`, for one of more than `limitBytes`. A request that is cut gets neither.
  */
-export function readBody(req: IncomingMessage, limitBytes: number, onBody: ServeBody, onTooLarge: () => void): void {
+export function readBody(
+  req: IncomingMessage,
+  limitBytes: number,
+  onBody: (body: Buffer) => void,
+  onTooLarge: () => void,
+): void {
   const parts: Buffer[] = [];
   let bytes = 0;
   let refused = Number(req.headers["content-length"] ?? 0) > limitBytes;

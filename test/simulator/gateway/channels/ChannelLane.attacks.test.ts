@@ -157,8 +157,6 @@ describe("ChannelLane: attacks", () => {
     const payment = fixture.payer().pay();
     const malformed: ((payment: WirePayment) => void)[] = [
       (each) => (each.x402Version = 1),
-      (each) => (each.payload.type = "claim"),
-      (each) => (each.payload.type = "refund"),
       (each) => Object.assign(each.payload, { voucher: null }),
       (each) => Object.assign(each.payload, { channelConfig: [] }),
       (each) => Object.assign(each.payload.channelConfig, { withdrawDelay: "900" }),

@@ -98,7 +98,13 @@ export class LaneFixture {
       ...this.options,
     });
     this.#server = createServer((_request, response) => response.writeHead(418).end());
-    this.lane.takeFirst(this.#server, { bodyLimitBytes: 10_000, headerCount: 50 });
+    this.lane.takeFirst(this.#server, {
+      bodyBytes: 10_000,
+      headerCount: 50,
+      paymentHeaderBytes: 8_192,
+      refusalsPerMinute: Infinity,
+      paidPerMinute: Infinity,
+    });
     this.#server.listen(0, "127.0.0.1");
     await once(this.#server, "listening");
   }

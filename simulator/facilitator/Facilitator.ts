@@ -1,4 +1,4 @@
-import { x402Facilitator } from "@x402/core/facilitator";
+import type { x402Facilitator } from "@x402/core/facilitator";
 import type { FacilitatorClient } from "@x402/core/server";
 import type {
   Network,
@@ -8,23 +8,29 @@ import type {
   SupportedResponse,
   VerifyResponse,
 } from "@x402/core/types";
-import { ExactEvmScheme } from "@x402/evm/exact/facilitator";
 import type { Signer } from "ethers";
 import type { Logger } from "pino";
-import { OPG__factory } from "../../typechain-types/index.ts";
 import type { Chain } from "../chain/connectChain.ts";
 import { TransactionSubmitter } from "../chain/TransactionSubmitter.ts";
 import type { Hex } from "../receipts/types.ts";
-import { facilitatorSigner } from "./facilitatorSigner.ts";
-import { parseCharge, type Charge } from "./payment.ts";
+import { ChannelRail, type ClaimChannels } from "./ChannelRail.ts";
+import type { ChannelState } from "./channelState.ts";
+import { isVoucher, parseVoucher } from "./channelPayment.ts";
+import { paymentOutcome } from "./outcome/paymentOutcome.ts";
+import { parsePayment, type AnyPayment } from "./parsePayment.ts";
 import { PaymentError } from "./PaymentError.ts";
-import type { PaymentJob, PaymentStore } from "./PaymentStore.ts";
+import type { DeadLetterPage, PaymentJob, PaymentStore } from "./PaymentStore.ts";
 import { SqlitePaymentStore } from "./SqlitePaymentStore.ts";
 import { DEFAULT_SETTLER_OPTIONS, PaymentSettler, type PaymentSettlerOptions } from "./PaymentSettler.ts";
+import { QuickVerifier } from "./quickVerify.ts";
+import { stockFacilitator } from "./stockFacilitator.ts";
 
 /** A payment that is owed: it is charged when the chain gets to it, while its answer is already out. */
 export interface DeferredPayments {
-  /** Makes the payment durable; from then on it is charged once, whatever crashes. It has to be verified before. */
+  /**
+   * Makes the payment durable; from then on it is charged once, whatever crashes. It has to be verified before.
+   * @throws PaymentError
+   */
   enqueue(payload: PaymentPayload, requirements: PaymentRequirements, options?: EnqueueOptions): Promise<PaymentJob>;
   /** The job of a payment, if there is one. */
   job(payload: PaymentPayload, requirements: PaymentRequirements): Promise<PaymentJob | undefined>;
@@ -36,9 +42,30 @@ export interface DeferredPayments {
   defaultedWei(payer: Hex): Promise<bigint>;
 }
 
+/** What a seller does with payment channels beside verifying and settling payments of theirs. */
+export interface ChannelPayments {
+  /**
+   * Claims vouchers, at most 100 channels of one receiver, and moves what it has claimed to it, in one transaction. Durable; the same
+   * claims again are the same job.
+   * @throws PaymentError
+   */
+  claimChannels(claim: ClaimChannels): Promise<PaymentJob>;
+  /** Channels as the chain has them now, in the order of their ids. */
+  channelStates(channelIds: readonly Hex[]): Promise<ChannelState[]>;
+}
+
 export interface EnqueueOptions {
   /** Wei to charge, at most what was signed; only `upto` charges less. 0 charges nothing and uses the authorization up all the same. */
   amountWei?: bigint;
+}
+
+export interface SettleOptions {
+  /**
+   * What a payment gets that was settled by an earlier call, or is being settled by one. `answer`: the same outcome, for sellers that
+   * ask again after a crash. `refuse`: a refusal, for sellers that keep no record of their own: one signature then buys one answer.
+   * Default `answer`.
+   */
+  repeated?: "answer" | "refuse";
 }
 
 export interface FacilitatorOptions {
@@ -51,44 +78,69 @@ export interface FacilitatorOptions {
   /** Blocks a payment has to be under, its own included. Default 1. */
   confirmations?: number;
   settler?: Partial<PaymentSettlerOptions>;
+  /**
+   * Signs claims and refunds for receivers whose channels name it as their authorizer. Whoever can reach `settle` can then refund any
+   * of those channels: set it only where `settle` is authenticated. Default: receivers sign themselves.
+   */
+  receiverAuthorizer?: Signer;
+  /**
+   * Tokens whose transfers fail for want of balance, allowance or a good authorization and for nothing else, as OPG's: payments in them
+   * are verified without simulating the transfer. Default none.
+   */
+  plainTokens?: readonly Hex[];
 }
 
-const SIMULATION_FAILED = "invalid_exact_evm_transaction_simulation_failed";
-const NONCE_USED = "invalid_exact_evm_nonce_already_used";
-const BALANCE_TOO_LOW = "invalid_exact_evm_insufficient_balance";
-
 /**
- * x402 v2 facilitator for the scheme `exact` by ERC-3009 on one EVM chain, with any token that implements it. Verification is
+ * x402 v2 facilitator on one EVM chain: `exact` (ERC-3009 and Permit2), `upto` and `batch-settlement`, with any token. Verification is
  * `@x402/evm`'s; settlement goes through a durable outbox, at once (`settle`) or later (`enqueue`).
  */
-export class Facilitator implements FacilitatorClient, DeferredPayments {
+export class Facilitator implements FacilitatorClient, DeferredPayments, ChannelPayments {
   readonly network: Network;
   /** Says what became of each payment: events "settled" and "dead". */
   readonly settler: PaymentSettler;
   readonly store: PaymentStore;
-  readonly #chain: Chain;
-  readonly #signer: Signer;
-  #core: x402Facilitator;
+  readonly #options: FacilitatorOptions;
+  readonly #channels: ChannelRail;
+  #core: x402Facilitator | undefined;
+  #quick: QuickVerifier | undefined;
   readonly #confirmationTimeoutMs: number;
+  /** Keys of the calls of `settle` under way. */
+  readonly #settling = new Set<string>();
 
-  constructor({ chain, signer, outboxFile, logger, confirmations = 1, settler = {} }: FacilitatorOptions) {
+  constructor(options: FacilitatorOptions) {
+    const { chain, signer, outboxFile, logger, confirmations = 1, settler = {}, receiverAuthorizer } = options;
     this.network = `eip155:${chain.chainId}`;
-    this.#chain = chain;
-    this.#signer = signer;
+    this.#options = options;
     this.store = typeof outboxFile === "string" ? new SqlitePaymentStore(outboxFile) : outboxFile;
     const submitter = new TransactionSubmitter({ chain, signer, logger, confirmations });
-    this.settler = new PaymentSettler({ store: this.store, chain, submitter, logger }, settler);
+    const explain = async (payment: AnyPayment): Promise<string | undefined> =>
+      (await this.#checkSettlement(payment)).invalidReason;
+    this.settler = new PaymentSettler({ store: this.store, chain, submitter, logger, explain }, settler);
     this.#confirmationTimeoutMs = { ...DEFAULT_SETTLER_OPTIONS, ...settler }.confirmationTimeoutMs;
-    this.#core = new x402Facilitator();
+    this.#channels = new ChannelRail({
+      network: this.network,
+      provider: chain.provider,
+      authorizer: receiverAuthorizer,
+    });
   }
 
   async start(): Promise<void> {
-    const verifier = facilitatorSigner({
-      address: (await this.#signer.getAddress()) as Hex,
-      provider: this.#chain.provider,
-      send: () => Promise.reject(new Error("Verification sends no transactions")),
+    const { chain, signer, receiverAuthorizer, plainTokens = [], logger } = this.#options;
+    const authorizer = receiverAuthorizer && (await receiverAuthorizer.getAddress());
+    const address = (await signer.getAddress()) as Hex;
+    this.#quick = new QuickVerifier({
+      provider: chain.provider,
+      chainId: chain.chainId,
+      facilitator: address.toLowerCase() as Hex,
+      tokens: plainTokens.map((token) => token.toLowerCase() as Hex),
     });
-    this.#core = new x402Facilitator().register(this.network, new ExactEvmScheme(verifier));
+    this.#core = await stockFacilitator({
+      network: this.network,
+      address,
+      provider: chain.provider,
+      receiverAuthorizer: authorizer as Hex | undefined,
+      logger,
+    });
     await this.settler.start();
   }
 
@@ -98,48 +150,57 @@ export class Facilitator implements FacilitatorClient, DeferredPayments {
     await this.store.close();
   }
 
+  /** Kinds, extensions and signers, as stock resource servers ask for them. */
   getSupported(): Promise<SupportedResponse> {
-    return Promise.resolve(this.#core.getSupported() as SupportedResponse);
+    return Promise.resolve(this.#started().getSupported() as SupportedResponse);
   }
 
   /**
-   * Signature, terms, time window, and a simulation of the transfer on the chain as it is now. Nothing is kept.
-   * Anything but a valid payment, malformed ones included, is `isValid: false` with a reason; chain errors are thrown.
+   * Signature, terms, time window, and a simulation of the settlement on the chain as it is now; of an `upto` permit also that it is not
+   * owed, or settled at zero. Nothing is kept. Anything but a valid payment, malformed ones included, is `isValid: false` with a reason (see
+   * `INVALID_REASONS`); chain errors are thrown.
    */
   async verify(payload: PaymentPayload, requirements: PaymentRequirements): Promise<VerifyResponse> {
+    if (isVoucher(payload, requirements)) return this.#verifyVoucher(payload, requirements);
     const payment = this.#tryParse(payload, requirements);
-    if (payment instanceof PaymentError) {
-      return { isValid: false, invalidReason: payment.code, invalidMessage: payment.message };
-    }
-    const result = await this.#core.verify(payment.payload, payment.requirements);
-    if (result.isValid || result.invalidReason !== SIMULATION_FAILED) return result;
-    return { ...result, invalidReason: await this.#explain(payment) };
+    if (payment instanceof PaymentError) return invalid(payment);
+    const verdict = await this.#check(payment);
+    if (!verdict.isValid) return verdict;
+    if (!(await this.#isSpokenFor(payment))) return verdict;
+    return { isValid: false, invalidReason: usedReason(payment), payer: payment.payer };
   }
 
   /**
    * Settles now and waits for the chain. Fails without charging later, unless the transaction is out and its outcome unknown:
    * then `errorReason` is "settlement_pending", and asking again returns the outcome.
    */
-  async settle(payload: PaymentPayload, requirements: PaymentRequirements): Promise<SettleResponse> {
-    const payment = this.#tryParse(payload, requirements);
-    if (payment instanceof PaymentError) {
-      const { code: errorReason, message: errorMessage } = payment;
-      return { success: false, errorReason, errorMessage, transaction: "", network: this.network };
+  async settle(
+    payload: PaymentPayload,
+    requirements: PaymentRequirements,
+    { repeated = "answer" }: SettleOptions = {},
+  ): Promise<SettleResponse> {
+    const payment = await this.#prepare(payload, requirements);
+    if (payment instanceof PaymentError) return this.#failure(payment.code, payment.message);
+    const busy = this.#settling.has(payment.key);
+    const known = await this.store.find(payment.key);
+    if (repeated === "refuse" && (busy || known?.status === "settled")) {
+      return this.#failure(usedReason(payment), "It is settled, or being settled, by another call", payment);
     }
-    const { key } = await this.settler.enqueue(payment, "once");
-    await this.settler.outcome(key, this.#confirmationTimeoutMs);
-    await this.settler.abandon(key, "settlement_timeout");
-    const job = (await this.store.find(key))!;
-    const { payer, valueWei } = payment.authorization;
-    const transaction = job.transaction?.hash ?? "";
-    if (job.status === "settled") {
-      return { success: true, transaction, network: this.network, payer, amount: valueWei.toString() };
+    this.#settling.add(payment.key);
+    try {
+      if (known === undefined || known.status === "dead") {
+        const refused = await this.#refusal(payment);
+        if (refused !== undefined) return refused;
+      }
+      return await this.#settleNow(payment);
+    } catch (error) {
+      if (error instanceof PaymentError) return this.#failure(error.code, error.message, payment);
+      throw error;
+    } finally {
+      if (!busy) this.#settling.delete(payment.key);
     }
-    const errorReason = job.status === "dead" ? (job.reason ?? "settlement_failed") : "settlement_pending";
-    return { success: false, errorReason, transaction, network: this.network, payer };
   }
 
-  /** @throws PaymentError */
   async enqueue(
     payload: PaymentPayload,
     requirements: PaymentRequirements,
@@ -147,11 +208,26 @@ export class Facilitator implements FacilitatorClient, DeferredPayments {
   ): Promise<PaymentJob> {
     const payment = this.#tryParse(payload, requirements, amountWei);
     if (payment instanceof PaymentError) throw payment;
+    const signedWei = "authorization" in payment ? payment.authorization.valueWei : payment.amountWei;
+    if (payment.amountWei > signedWei || (payment.kind !== "upto/permit2" && payment.amountWei !== signedWei)) {
+      throw new PaymentError(
+        "amount_not_authorized",
+        `Expected to charge at most the ${signedWei} wei that were signed, found ${payment.amountWei}`,
+      );
+    }
     return this.settler.enqueue(payment);
   }
 
-  job(payload: PaymentPayload, requirements: PaymentRequirements): Promise<PaymentJob | undefined> {
-    return this.store.find(parseCharge(payload, requirements).key);
+  async claimChannels(claim: ClaimChannels): Promise<PaymentJob> {
+    return this.settler.enqueue(await this.#channels.claim(claim));
+  }
+
+  channelStates(channelIds: readonly Hex[]): Promise<ChannelState[]> {
+    return this.#channels.states(channelIds);
+  }
+
+  async job(payload: PaymentPayload, requirements: PaymentRequirements): Promise<PaymentJob | undefined> {
+    return this.store.find(parsePayment(payload, requirements).key);
   }
 
   onOutcome(listener: (job: PaymentJob) => void): () => void {
@@ -167,10 +243,91 @@ export class Facilitator implements FacilitatorClient, DeferredPayments {
     return this.store.defaultedWei(payer);
   }
 
-  #tryParse(payload: PaymentPayload, requirements: PaymentRequirements, amountWei?: bigint): Charge | PaymentError {
+  /** Payments that were owed and could not be charged. */
+  deadLetters(page: DeadLetterPage = { limit: 100 }): Promise<PaymentJob[]> {
+    return this.store.deadLetters(page);
+  }
+
+  /** Tries a dead payment again. @returns false when it is not dead. */
+  reopen(key: string): Promise<boolean> {
+    return this.settler.reopen(key);
+  }
+
+  async #settleNow(payment: AnyPayment): Promise<SettleResponse> {
+    const { key } = await this.settler.enqueue(payment, "once");
+    await this.settler.outcome(key, this.#confirmationTimeoutMs);
+    await this.settler.abandon(key, "settlement_timeout");
+    const job = (await this.store.find(key))!;
+    const transaction = job.transaction?.hash ?? "";
+    if (job.status !== "settled") {
+      const errorReason = job.status === "dead" ? (job.reason ?? "settlement_failed") : "settlement_pending";
+      return { success: false, errorReason, transaction, network: this.network, payer: payment.payer };
+    }
+    const success = { success: true, transaction, network: this.network, payer: payment.payer };
+    if ("action" in payment) return { ...success, ...(await this.#channels.result(payment, job)) };
+    return { ...success, amount: job.amountWei.toString() };
+  }
+
+  /** Why a payment cannot be settled; undefined when it can, or when it is settled on chain already. */
+  async #refusal(payment: AnyPayment): Promise<SettleResponse | undefined> {
+    const verdict = await this.#checkSettlement(payment);
+    if (verdict.isValid) {
+      if (!("authorization" in payment) || payment.amountWei <= payment.authorization.valueWei) return undefined;
+      return this.#failure("invalid_upto_evm_payload_settlement_exceeds_amount", undefined, payment);
+    }
+    const { provider } = this.#options.chain;
+    const { kind } = await paymentOutcome(provider, payment, await this.settler.recentBlock());
+    if (kind === "paid") return undefined;
+    return this.#failure(verdict.invalidReason ?? "invalid_payload", verdict.invalidMessage, payment);
+  }
+
+  /**
+   * Whether what the chain still takes for unused has bought its answers: an `upto` permit that is owed, or was settled at zero. Who
+   * keeps a record of its own, as the gateway does, may ask again about an `exact` payment that is owed.
+   */
+  async #isSpokenFor({ key, kind }: AnyPayment): Promise<boolean> {
+    if (kind !== "upto/permit2") return false;
+    const job = await this.store.find(key);
+    if (job === undefined || job.status === "dead") return false;
+    return job.status === "settled" || job.patience === "until-expiry";
+  }
+
+  async #verifyVoucher(payload: PaymentPayload, requirements: PaymentRequirements): Promise<VerifyResponse> {
     try {
-      const payment = parseCharge(payload, requirements, amountWei);
-      const { network } = payment.authorization;
+      const parsed = parseVoucher(payload, requirements);
+      return await this.#started().verify(parsed.payload, parsed.requirements);
+    } catch (error) {
+      if (error instanceof PaymentError) return invalid(error);
+      throw error;
+    }
+  }
+
+  /** What the x402 packages say of a payment, or would say; what it would be settled for does not matter to them. */
+  async #check(payment: AnyPayment, requirements: PaymentRequirements = payment.requirements): Promise<VerifyResponse> {
+    if ("action" in payment && payment.action.type !== "deposit") return this.#channels.check(payment);
+    const quick = "authorization" in payment ? await this.#quick?.verify(payment, requirements) : undefined;
+    return quick ?? this.#started().verify(payment.payload, requirements);
+  }
+
+  /** The same for a payment about to be settled: `upto` permits more than it is settled for. */
+  #checkSettlement(payment: AnyPayment): Promise<VerifyResponse> {
+    if (payment.kind !== "upto/permit2") return this.#check(payment);
+    return this.#check(payment, { ...payment.requirements, amount: payment.authorization.valueWei.toString() });
+  }
+
+  async #prepare(payload: PaymentPayload, requirements: PaymentRequirements): Promise<AnyPayment | PaymentError> {
+    const payment = this.#tryParse(payload, requirements);
+    if (payment instanceof PaymentError || !("action" in payment)) return payment;
+    return this.#channels.prepare(payment).catch((error: unknown) => {
+      if (error instanceof PaymentError) return error;
+      throw error;
+    });
+  }
+
+  #tryParse(payload: PaymentPayload, requirements: PaymentRequirements, amountWei?: bigint): AnyPayment | PaymentError {
+    try {
+      const payment = parsePayment(payload, requirements, amountWei);
+      const { network } = payment;
       if (network === this.network) return payment;
       return new PaymentError("unsupported_network", `Expected a payment on ${this.network}, found one on ${network}`);
     } catch (error) {
@@ -179,14 +336,31 @@ export class Facilitator implements FacilitatorClient, DeferredPayments {
     }
   }
 
-  /** The package finds the cause by Multicall3, which a local chain lacks; the codes are its own. */
-  async #explain({ authorization, requirements }: Charge): Promise<string> {
-    const token = OPG__factory.connect(authorization.asset, { provider: this.#chain.provider });
-    const [used, balance] = await Promise.all([
-      token.authorizationState(authorization.payer, authorization.nonce),
-      token.balanceOf(authorization.payer),
-    ]);
-    if (used) return NONCE_USED;
-    return balance < BigInt(requirements.amount) ? BALANCE_TOO_LOW : SIMULATION_FAILED;
+  #failure(errorReason: string, errorMessage?: string, payment?: AnyPayment): SettleResponse {
+    return {
+      success: false,
+      errorReason,
+      ...(errorMessage !== undefined && { errorMessage }),
+      transaction: "",
+      network: this.network,
+      ...(payment !== undefined && { payer: payment.payer }),
+    };
   }
+
+  #started(): x402Facilitator {
+    if (this.#core === undefined) throw new PaymentError("stopped", "Call start() before using the facilitator");
+    return this.#core;
+  }
+}
+
+const invalid = ({ code, message }: PaymentError): VerifyResponse => ({
+  isValid: false,
+  invalidReason: code,
+  invalidMessage: message,
+});
+
+/** The packages' words for a nonce that was used, where they have one. */
+function usedReason({ kind }: AnyPayment): string {
+  if (kind === "exact/eip3009") return "invalid_exact_evm_nonce_already_used";
+  return kind === "exact/permit2" || kind === "upto/permit2" ? "permit2_invalid_nonce" : "already_settled";
 }

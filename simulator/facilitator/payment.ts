@@ -1,9 +1,9 @@
 import type { Network, PaymentPayload, PaymentRequirements } from "@x402/core/types";
-import { PERMIT2_ADDRESS } from "@x402/evm";
 import { toBeHex } from "ethers";
 import { z } from "zod";
 import { addressSchema, bytes32Schema, type Hex } from "../receipts/types.ts";
 import { PaymentError } from "./PaymentError.ts";
+import { PERMIT2 } from "./permit2.ts";
 
 /** What a job does on chain. The first three charge a payer; the others move money into, within and out of channels. */
 export type SettlementKind =
@@ -43,8 +43,6 @@ export interface PaymentAuthorization {
 export type PaymentKey = Pick<PaymentAuthorization, "network" | "asset" | "payer" | "nonce"> & {
   method?: PaymentAuthorization["method"];
 };
-
-const PERMIT2 = PERMIT2_ADDRESS.toLowerCase() as Hex;
 
 /** One text for a payment, however its addresses were spelled. Permit2's nonces are the payer's for all tokens, a token's for it alone. */
 export const paymentKeyText = ({ method, network, asset, payer, nonce }: PaymentKey): string =>
@@ -96,7 +94,8 @@ export const requirementsSchema = z.object({
   extra: z.record(z.string(), z.unknown()),
 });
 
-const envelope = {
+/** What every x402 v2 payment is wrapped in. */
+export const envelopeFields = {
   x402Version: z.literal(2),
   resource: z.looseObject({ url: z.string() }).optional(),
   extensions: z.record(z.string(), z.unknown()).optional(),
@@ -133,7 +132,7 @@ const permit2Schema = z.object({
 
 /** The scheme comes from the terms the payer accepted, the method from what the payload holds. */
 const payloadSchema = z.object({
-  ...envelope,
+  ...envelopeFields,
   accepted: requirementsSchema,
   payload: z.record(z.string(), z.unknown()),
 });

@@ -181,9 +181,15 @@ describe("Facilitator", () => {
     after(() => server.stop());
 
     it("stockClient_validPayment_isVerifiedAndSettled", async () => {
-      const { kinds, signers } = await client.getSupported();
-      expect(kinds).to.deep.equal([{ x402Version: 2, scheme: "exact", network: "eip155:31337" }]);
-      expect(signers).to.deep.equal({ "eip155:*": [chain.account(9).address] });
+      const { kinds, extensions, signers } = await client.getSupported();
+      const facilitatorAddress = chain.account(9).address;
+      expect(kinds).to.deep.equal([
+        { x402Version: 2, scheme: "exact", network: "eip155:31337" },
+        { x402Version: 2, scheme: "upto", network: "eip155:31337", extra: { facilitatorAddress } },
+        { x402Version: 2, scheme: "batch-settlement", network: "eip155:31337" },
+      ]);
+      expect(extensions).to.deep.equal(["eip2612GasSponsoring", "erc20ApprovalGasSponsoring"]);
+      expect(signers).to.deep.equal({ "eip155:*": [facilitatorAddress] });
       const payload = await payment();
       expect(await client.verify(payload, requirements)).to.include({ isValid: true, payer: chain.account(1).address });
       const result = await client.settle(payload, requirements);

@@ -182,12 +182,12 @@ export class Facilitator implements FacilitatorClient, DeferredPayments, Channel
     const payment = await this.#prepare(payload, requirements);
     if (payment instanceof PaymentError) return this.#failure(payment.code, payment.message);
     const busy = this.#settling.has(payment.key);
-    const known = await this.store.find(payment.key);
-    if (repeated === "refuse" && (busy || known?.status === "settled")) {
-      return this.#failure(usedReason(payment), "It is settled, or being settled, by another call", payment);
-    }
     this.#settling.add(payment.key);
     try {
+      const known = await this.store.find(payment.key);
+      if (repeated === "refuse" && (busy || known?.status === "settled")) {
+        return this.#failure(usedReason(payment), "It is settled, or being settled, by another call", payment);
+      }
       if (known === undefined || known.status === "dead") {
         const refused = await this.#refusal(payment);
         if (refused !== undefined) return refused;

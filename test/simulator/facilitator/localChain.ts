@@ -15,8 +15,10 @@ export interface LocalChain extends Chain {
   stop(): Promise<void>;
 }
 
-export async function startLocalChain(): Promise<LocalChain> {
-  const embedded = new EmbeddedChain({ logger: pino({ level: "silent" }) });
+/** @param embedded not started; default: one that mines every transaction at once. */
+export async function startLocalChain(
+  embedded = new EmbeddedChain({ logger: pino({ level: "silent" }) }),
+): Promise<LocalChain> {
   await embedded.start();
   const chain = await connectChain({ url: embedded.url });
   const keys = devAccounts();

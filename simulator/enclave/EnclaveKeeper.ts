@@ -8,7 +8,7 @@ import type { Hex } from "../receipts/types.ts";
 import type { Enclave } from "./Enclave.ts";
 import type { EnclaveRegistrar } from "./EnclaveRegistrar.ts";
 
-const HEARTBEAT_TYPES: Record<string, TypedDataField[]> = {
+export const HEARTBEAT_TYPES: Record<string, TypedDataField[]> = {
   Heartbeat: [
     { name: "teeId", type: "bytes32" },
     { name: "timestamp", type: "uint256" },

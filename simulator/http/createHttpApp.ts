@@ -12,6 +12,9 @@ export interface HttpAppOptions {
   tls?: { key: string; cert: string } | undefined;
 }
 
+/** Of a path, characters: ids of payments are about 200. */
+const MAX_PARAMETER = 512;
+
 /** A Fastify instance that keeps to `limits` from the first byte of a connection on. */
 export function createHttpApp({ limits, refusalBody, tls }: HttpAppOptions): FastifyInstance {
   const server = {
@@ -25,6 +28,7 @@ export function createHttpApp({ limits, refusalBody, tls }: HttpAppOptions): Fas
     connectionTimeout: limits.idleMs,
     keepAliveTimeout: limits.keepAliveMs,
     trustProxy: limits.trustProxy,
+    routerOptions: { maxParamLength: MAX_PARAMETER },
     clientErrorHandler: (error: Error, socket: Socket) => refuseUnread(error, socket, refusalBody),
   };
   // its type names the server, of which the rest uses what both kinds have

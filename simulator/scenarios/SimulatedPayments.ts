@@ -6,7 +6,7 @@ import type { Chain } from "../chain/connectChain.ts";
 import type { Enclave } from "../enclave/Enclave.ts";
 import { enclaveRoutes } from "../enclave/enclaveRoutes.ts";
 import { Facilitator } from "../facilitator/Facilitator.ts";
-import { FacilitatorServer } from "../facilitator/FacilitatorServer.ts";
+import { FacilitatorServer } from "../facilitator/http/FacilitatorServer.ts";
 import { Gateway, type GatewayOptions } from "../gateway/Gateway.ts";
 import type { NodeEndpoint } from "../gateway/NodeDirectory.ts";
 import type { Participant } from "./Participant.ts";

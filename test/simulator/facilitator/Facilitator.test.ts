@@ -7,7 +7,7 @@ import { expect } from "chai";
 import { parseEther, Signature } from "ethers";
 import { pino } from "pino";
 import { Facilitator } from "../../../simulator/facilitator/Facilitator.ts";
-import { FacilitatorServer } from "../../../simulator/facilitator/FacilitatorServer.ts";
+import { FacilitatorServer } from "../../../simulator/facilitator/http/FacilitatorServer.ts";
 import { startLocalChain, type LocalChain } from "./localChain.ts";
 import { craftedPayment, requirementsFor, stockPayment, type AuthorizationFields } from "./payments.ts";
 

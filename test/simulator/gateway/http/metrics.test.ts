@@ -1,15 +1,8 @@
 import { expect } from "chai";
 import type { Gateway } from "../../../../simulator/gateway/Gateway.ts";
 import { GatewayMetrics } from "../../../../simulator/gateway/http/GatewayMetrics.ts";
+import { samplesOf } from "../../http/samplesOf.ts";
 import { CHAT, chat, eventually, FEE, GatewayFixture, post } from "../gatewayFixture.ts";
-
-/** Samples of a Prometheus exposition by name and labels, e.g. `a_total{route="/x"}`. */
-export function samplesOf(text: string): Map<string, number> {
-  const samples = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-  return new Map(
-    samples.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ") + 1))]),
-  );
-}
 
 describe("Gateway /metrics", () => {
   let fixture: GatewayFixture;

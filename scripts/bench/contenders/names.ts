@@ -3,6 +3,7 @@ export const CONTENDER_NAMES = [
   "upstream",
   "bare",
   "portkey",
+  "exact",
   "stock-exact",
   "stock-upto",
   "stock-batch-settlement",

@@ -2,6 +2,7 @@ import type { Contender } from "../harness/Contender.ts";
 import { type ServerProcess, startServer } from "../harness/childProcess.ts";
 import type { BenchChain } from "./BenchChain.ts";
 import type { ContenderName } from "./names.ts";
+import { own } from "./own.ts";
 import { startStockFacilitator, stock, type StockOptions } from "./stock.ts";
 import { bare, calibration, portkey } from "./unpaid.ts";
 
@@ -40,6 +41,7 @@ export async function startBench(names: readonly ContenderName[], progress: (lin
       upstream: () => calibration(upstream),
       bare: () => bare(upstream),
       portkey: () => portkey(upstream),
+      exact: () => own({ name: "exact", title: "ours, exact by ERC-3009", scheme: "exact", index: 0, upstream, chain }),
       "stock-exact": () => stockly("exact"),
       "stock-upto": () => stockly("upto"),
       "stock-batch-settlement": () => stockly("batch-settlement"),

@@ -1,0 +1,43 @@
+import { devAccounts } from "../../../simulator/chain/devAccounts.ts";
+import type { Contender, RunningContender } from "../harness/Contender.ts";
+import { startServer } from "../harness/childProcess.ts";
+import type { OwnGatewaySettings } from "../servers/ownGateway.ts";
+import { type BenchChain, PRICE_WEI, WEI_PER_TOKEN } from "./BenchChain.ts";
+import { paidRequests } from "./paidRequests.ts";
+
+/** The first of Hardhat's accounts that ours use; those before are the deployer's and the stock sellers'. */
+const FIRST_ACCOUNT = 3;
+
+export interface OwnOptions {
+  name: string;
+  title: string;
+  scheme: "exact" | "upto" | "batch-settlement";
+  /** Which of ours this is, from 0: each has a facilitator account of its own. */
+  index: number;
+  upstream: string;
+  chain: BenchChain;
+}
+
+/** Our gateway, with its node and its facilitator in one process. */
+export function own({ name, title, scheme, index, upstream, chain }: OwnOptions): Contender {
+  return {
+    name,
+    title,
+    start: async (): Promise<RunningContender> => {
+      const [facilitator, operator] = devAccounts().slice(FIRST_ACCOUNT + 2 * index);
+      const settings: OwnGatewaySettings = {
+        upstream,
+        chainUrl: chain.url,
+        asset: chain.asset,
+        settlement: chain.settlement,
+        facilitatorKey: facilitator!.privateKey,
+        operator: operator!.address,
+        priceWei: PRICE_WEI.toString(),
+        weiPerToken: WEI_PER_TOKEN.toString(),
+      };
+      const server = await startServer(new URL("../servers/ownGateway.ts", import.meta.url), settings);
+      const requests = await paidRequests(name, server.url, scheme);
+      return { url: server.url, pids: [server.pid], repeatable: false, requests, stop: () => server.stop() };
+    },
+  };
+}

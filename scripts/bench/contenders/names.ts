@@ -4,6 +4,7 @@ export const CONTENDER_NAMES = [
   "bare",
   "portkey",
   "exact",
+  "batch-settlement",
   "stock-exact",
   "stock-upto",
   "stock-batch-settlement",

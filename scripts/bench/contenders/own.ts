@@ -15,11 +15,13 @@ export interface OwnOptions {
   /** Which of ours this is, from 0: each has a facilitator account of its own. */
   index: number;
   upstream: string;
+  /** Where the schemes that need one on its own have it. */
+  facilitatorUrl: string;
   chain: BenchChain;
 }
 
 /** Our gateway, with its node and its facilitator in one process. */
-export function own({ name, title, scheme, index, upstream, chain }: OwnOptions): Contender {
+export function own({ name, title, scheme, index, upstream, facilitatorUrl, chain }: OwnOptions): Contender {
   return {
     name,
     title,
@@ -35,7 +37,8 @@ export function own({ name, title, scheme, index, upstream, chain }: OwnOptions)
         priceWei: PRICE_WEI.toString(),
         weiPerToken: WEI_PER_TOKEN.toString(),
       };
-      const server = await startServer(new URL("../servers/ownGateway.ts", import.meta.url), settings);
+      const file = scheme === "batch-settlement" ? "../servers/ownChannels.ts" : "../servers/ownGateway.ts";
+      const server = await startServer(new URL(file, import.meta.url), { ...settings, facilitatorUrl });
       const requests = await paidRequests(name, server.url, scheme);
       return { url: server.url, pids: [server.pid], repeatable: false, requests, stop: () => server.stop() };
     },

@@ -41,7 +41,26 @@ export async function startBench(names: readonly ContenderName[], progress: (lin
       upstream: () => calibration(upstream),
       bare: () => bare(upstream),
       portkey: () => portkey(upstream),
-      exact: () => own({ name: "exact", title: "ours, exact by ERC-3009", scheme: "exact", index: 0, upstream, chain }),
+      exact: () =>
+        own({
+          name: "exact",
+          title: "ours, exact by ERC-3009",
+          scheme: "exact",
+          index: 0,
+          upstream,
+          chain,
+          facilitatorUrl: facilitator.url,
+        }),
+      "batch-settlement": () =>
+        own({
+          name: "batch-settlement",
+          title: "ours, channels",
+          scheme: "batch-settlement",
+          index: 1,
+          upstream,
+          chain,
+          facilitatorUrl: facilitator.url,
+        }),
       "stock-exact": () => stockly("exact"),
       "stock-upto": () => stockly("upto"),
       "stock-batch-settlement": () => stockly("batch-settlement"),

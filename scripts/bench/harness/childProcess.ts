@@ -20,7 +20,9 @@ export interface ServerProcess {
 
 /** Starts a TypeScript file that calls `serve`, with settings it can be sent as JSON. @throws Error when it does not get ready. */
 export async function startServer(file: URL, settings: object = {}): Promise<ServerProcess> {
+  const profile = process.env["BENCH_PROFILE"];
   const child = fork(fileURLToPath(file), [JSON.stringify(settings)], {
+    execArgv: [...process.execArgv, ...(profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`])],
     serialization: "advanced",
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });

@@ -3,14 +3,17 @@ import { Command } from "commander";
 import { startBench } from "./contenders/startBench.ts";
 import { CONTENDER_NAMES } from "./contenders/names.ts";
 import { machineFacts } from "./harness/machine.ts";
-import { measure } from "./harness/measure.ts";
-import { cellTable, jsonOf, targetTable } from "./harness/report.ts";
+import { measure, type Started } from "./harness/measure.ts";
+import { measureLive } from "./harness/measureLive.ts";
+import { settlements } from "./harness/settlements.ts";
+import { cellTable, jsonOf, liveTable, settlementTable, targetTable } from "./harness/report.ts";
 
 interface Options {
   seconds: number;
   slices: number;
   only?: string[];
   patience: number;
+  live: boolean;
   json?: string;
 }
 
@@ -22,6 +25,7 @@ const options = new Command("bench:gateway")
   .option("--slices <n>", "slices per cell; figures are medians over them", Number, 4)
   .option("--only <names...>", `measure these of ${CONTENDER_NAMES.join(", ")}`)
   .option("--patience <s>", "how long a slice waits for other programs to be quiet", Number, 5)
+  .option("--no-live", "leave out the clients that sign while they run")
   .option("--json <file>", 'write { "bare@1": { p50Ms, p99Ms, rps }, … }')
   .parse()
   .opts<Options>();
@@ -34,19 +38,29 @@ const names = CONTENDER_NAMES.filter((name) => options.only?.includes(name) ?? t
 const progress = (line: string): void => console.error(line);
 
 const bench = await startBench(names, progress);
+const running: Started[] = [];
 try {
+  for (const contender of bench.contenders) {
+    progress(`starting ${contender.name}`);
+    running.push({ name: contender.name, server: await contender.start(), sold: 0, drainSeconds: 0 });
+  }
   const cells = await measure({
-    contenders: bench.contenders,
+    running,
     slices: options.slices,
     seconds: options.seconds,
     patienceMs: options.patience * 1_000,
     progress,
   });
+  const live = options.live ? await measureLive(running, options.seconds, progress) : [];
+
   const how = `${options.slices} slices of ${options.seconds} s per cell, medians`;
   console.log(`${machineFacts()}; ${how}; every answer was 200`);
   console.log(cellTable(bench.contenders, cells));
   console.log(targetTable(cells).text);
+  if (live.length > 0) console.log(liveTable(live));
+  console.log(settlementTable(await settlements(running)));
   if (options.json) writeFileSync(options.json, `${JSON.stringify(jsonOf(cells), null, 2)}\n`);
 } finally {
+  await Promise.all(running.map(({ server }) => server.stop()));
   await bench.stop();
 }

@@ -1,8 +1,10 @@
 import { devAccounts } from "../../../simulator/chain/devAccounts.ts";
-import type { Contender, RunningContender } from "../harness/Contender.ts";
-import { startServer } from "../harness/childProcess.ts";
-import type { OwnGatewaySettings } from "../servers/ownGateway.ts";
+import type { Hex } from "../../../simulator/receipts/types.ts";
+import type { Contender, RunningContender, Settlement } from "../harness/Contender.ts";
+import { type ServerProcess, startServer } from "../harness/childProcess.ts";
+import type { Backlog, OwnGatewaySettings } from "../servers/ownGateway.ts";
 import { type BenchChain, PRICE_WEI, WEI_PER_TOKEN } from "./BenchChain.ts";
+import { liveRuns } from "./liveRuns.ts";
 import { paidRequests } from "./paidRequests.ts";
 
 /** The first of Hardhat's accounts that ours use; those before are the deployer's and the stock sellers'. */
@@ -40,7 +42,29 @@ export function own({ name, title, scheme, index, upstream, facilitatorUrl, chai
       const file = scheme === "batch-settlement" ? "../servers/ownChannels.ts" : "../servers/ownGateway.ts";
       const server = await startServer(new URL(file, import.meta.url), { ...settings, facilitatorUrl });
       const requests = await paidRequests(name, server.url, scheme);
-      return { url: server.url, pids: [server.pid], repeatable: false, requests, stop: () => server.stop() };
+      const receipts = { operator: operator!.address, signer: server.facts["signer"] as Hex };
+      return {
+        url: server.url,
+        pids: [server.pid],
+        repeatable: false,
+        requests,
+        live: liveRuns({ contender: name, url: server.url, scheme, chain, receipts }),
+        drain: () => drained(server),
+        settlement: () => server.ask<Settlement>("settlement"),
+        stop: () => server.stop(),
+      };
     },
   };
+}
+
+const DRAIN_MS = 300_000;
+const LOOK_MS = 50;
+
+/** @throws Error when payments stay on their way. */
+async function drained(server: ServerProcess): Promise<void> {
+  for (const endsAt = Date.now() + DRAIN_MS; ; await new Promise((resolve) => setTimeout(resolve, LOOK_MS))) {
+    const { waiting } = await server.ask<Backlog>("backlog");
+    if (waiting === 0) return;
+    if (Date.now() > endsAt) throw new Error(`${waiting} payments are not settled after ${DRAIN_MS / 1_000} s`);
+  }
 }

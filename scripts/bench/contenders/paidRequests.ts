@@ -1,7 +1,7 @@
 import type { RunningContender } from "../harness/Contender.ts";
 import { channelPayments } from "../payments/channelPayments.ts";
 import { exactPayments } from "../payments/exactPayments.ts";
-import { benchPayer, PAYERS_PER_CONTENDER } from "../payments/payers.ts";
+import { benchPayer, CONNECTIONS } from "../payments/payers.ts";
 import { askTerms } from "../payments/terms.ts";
 import { uptoPayments } from "../payments/uptoPayments.ts";
 import { DEPOSIT_WEI } from "./BenchChain.ts";
@@ -16,7 +16,7 @@ export async function paidRequests(
 ): Promise<RunningContender["requests"]> {
   const terms = await askTerms(url, scheme, body);
   const sources: ((count: number) => Buffer[])[] = [];
-  for (let connection = 0; connection < PAYERS_PER_CONTENDER; connection++) {
+  for (let connection = 0; connection < CONNECTIONS; connection++) {
     const payer = benchPayer(contender, connection);
     if (scheme === "exact") sources.push(exactPayments(terms, payer));
     else if (scheme === "upto") sources.push(uptoPayments(terms, payer));

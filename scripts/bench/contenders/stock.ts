@@ -3,6 +3,7 @@ import type { Contender, RunningContender } from "../harness/Contender.ts";
 import { startServer } from "../harness/childProcess.ts";
 import type { StockSellerSettings } from "../servers/stockSeller.ts";
 import { type BenchChain, PRICE_WEI, WEI_PER_TOKEN } from "./BenchChain.ts";
+import { liveRuns } from "./liveRuns.ts";
 import { paidRequests } from "./paidRequests.ts";
 
 /** Hardhat's accounts; the first deploys, the others are our gateways'. */
@@ -49,6 +50,7 @@ export function stock({ scheme, storage = "memory", upstream, facilitator, chain
         pids: [server.pid, facilitator.pid],
         repeatable: false,
         requests,
+        live: liveRuns({ contender: name, url: server.url, scheme, chain }),
         stop: () => server.stop(),
       };
     },

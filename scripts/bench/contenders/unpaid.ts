@@ -45,5 +45,12 @@ export function unpaid(
   body: string = CHAT_BODY,
 ): RunningContender {
   const request = rawRequest({ url, headers, body });
-  return { url, pids: pid === 0 ? [] : [pid], repeatable: true, requests: () => [request], stop };
+  return {
+    url,
+    pids: pid === 0 ? [] : [pid],
+    repeatable: true,
+    requests: () => [request],
+    live: pid === 0 ? [] : [{ kind: "openai", url, headers }],
+    stop,
+  };
 }

@@ -1,3 +1,5 @@
+import type { LiveRun } from "../load/liveClient.ts";
+
 /** A server that is running and can be measured. */
 export interface RunningContender {
   url: string;
@@ -7,7 +9,23 @@ export interface RunningContender {
   requests(connection: number, count: number): Buffer[] | Promise<Buffer[]>;
   /** Requests may be sent any number of times, so `requests` is asked for one. */
   repeatable: boolean;
+  /** How users reach it, each by a client of theirs. */
+  live: readonly Omit<LiveRun, "seconds">[];
+  /** Waits until no payment is on its way to the chain, so that none takes time from who is measured next. */
+  drain?(): Promise<void>;
+  /** Brings to the chain what is not there yet, and says what was sold and settled. */
+  settlement?(): Promise<Settlement>;
   stop(): Promise<void>;
+}
+
+/** Where the money is at the end. */
+export interface Settlement {
+  /** Payments, or channels, whose money is on chain with the seller. */
+  onChain: number;
+  /** What they are. */
+  unit: "payments" | "sessions" | "channels";
+  /** Those that are not. */
+  waiting: number;
 }
 
 /** Something to be measured, beside others. */
@@ -16,7 +34,6 @@ export interface Contender {
   name: string;
   /** What it is, in a few words. */
   title: string;
-  /** The concurrencies it is measured at. Default: all. */
   start(): Promise<RunningContender>;
 }
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const READY_MS = 120_000;
@@ -14,7 +15,7 @@ export interface ServerProcess {
   /** What it said besides its URL when it was ready. */
   facts: Readonly<Record<string, unknown>>;
   /** Asks it something while it runs; one question at a time. */
-  ask(question: unknown): Promise<unknown>;
+  ask<A>(question: unknown): Promise<A>;
   stop(): Promise<void>;
 }
 
@@ -27,10 +28,12 @@ export async function startServer(file: URL, settings: object = {}): Promise<Ser
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
   const { url, ...facts } = (await firstMessage(child, fileURLToPath(file))) as { url: string };
-  const ask = async (question: unknown): Promise<unknown> => {
-    const answer = nextMessage(child);
+  const ask = async <A>(question: unknown): Promise<A> => {
+    const answer = nextMessage(child) as Promise<{ result: A } | { error: string }>;
     child.send(question as object);
-    return answer;
+    const said = await answer;
+    if ("error" in said) throw new Error(`${basename(fileURLToPath(file))}: ${said.error}`);
+    return said.result;
   };
   return { url, pid: child.pid!, facts, ask, stop: () => stop(child) };
 }

@@ -1,17 +1,20 @@
-import { quantile, type SliceResult } from "../load/LoadGenerator.ts";
-import {
-  type Cell,
-  type CellKey,
-  type Concurrency,
-  CONCURRENCIES,
-  type Contender,
-  type RunningContender,
-} from "./Contender.ts";
+import { quantile, type Slice, type SliceResult } from "../load/LoadGenerator.ts";
+import { type Cell, type CellKey, type Concurrency, CONCURRENCIES, type RunningContender } from "./Contender.ts";
 import { type ServerProcess, startServer } from "./childProcess.ts";
 import { cpuMillis, quietMachine } from "./machine.ts";
 
+/** A contender that is running. */
+export interface Started {
+  name: string;
+  server: RunningContender;
+  /** Answers it gave to the generator. */
+  sold: number;
+  /** How long it took to bring their payments to the chain. */
+  drainSeconds: number;
+}
+
 export interface MeasureOptions {
-  contenders: readonly Contender[];
+  running: readonly Started[];
   /** Per cell. */
   slices: number;
   /** Of one slice. */
@@ -28,7 +31,8 @@ export class MeasurementError extends Error {
   readonly code = "measurement_failed";
 }
 
-const WARM_UP_SECONDS = 1;
+/** A short one, to know the rate, and one in which the server's code gets compiled. */
+const WARM_UPS = [0.5, 2];
 /** Requests per connection before the rate is known. */
 const WARM_UP_REQUESTS = 300;
 /** More than a connection used in its fastest slice; a lane that runs out makes its slice void. */
@@ -49,19 +53,15 @@ interface SliceFigures {
  */
 export async function measure(options: MeasureOptions): Promise<Map<CellKey, Cell>> {
   const generator = await startServer(new URL("../load/loadProcess.ts", import.meta.url));
-  const running: Lanes[] = [];
   try {
-    for (const contender of options.contenders) {
-      options.progress(`starting ${contender.name}`);
-      running.push(new Lanes(contender, await contender.start(), generator));
-    }
-    for (const lanes of running) {
+    const all = options.running.map((contender) => new Lanes(contender, generator));
+    for (const lanes of all) {
       options.progress(`warming up ${lanes.name}`);
       for (const concurrency of CONCURRENCIES) await lanes.warmUp(concurrency);
     }
     const figures = new Map<CellKey, SliceFigures[]>();
     for (let slice = 1; slice <= options.slices; slice++) {
-      for (const lanes of running) {
+      for (const lanes of all) {
         const line: string[] = [];
         for (const concurrency of CONCURRENCIES) {
           const key: CellKey = `${lanes.name}@${concurrency}`;
@@ -74,39 +74,39 @@ export async function measure(options: MeasureOptions): Promise<Map<CellKey, Cel
     }
     return new Map([...figures].map(([key, slices]) => [key, cellOf(slices)]));
   } finally {
-    await Promise.all([generator.stop(), ...running.map((lanes) => lanes.stop())]);
+    await generator.stop();
   }
 }
 
 /** One contender and the requests that are ready for each of its connections. */
 class Lanes {
   readonly name: string;
+  readonly #started: Started;
   readonly #server: RunningContender;
   readonly #generator: ServerProcess;
   readonly #ready = new Map<number, Buffer[]>();
   /** Most requests a connection sent per second. */
   readonly #rates = new Map<Concurrency, number>();
 
-  constructor({ name }: Contender, server: RunningContender, generator: ServerProcess) {
-    this.name = name;
-    this.#server = server;
+  constructor(started: Started, generator: ServerProcess) {
+    this.name = started.name;
+    this.#started = started;
+    this.#server = started.server;
     this.#generator = generator;
   }
 
-  stop(): Promise<void> {
-    return this.#server.stop();
-  }
-
   async warmUp(concurrency: Concurrency): Promise<void> {
-    const { result, seconds } = await this.#run(concurrency, WARM_UP_SECONDS, WARM_UP_REQUESTS);
-    this.#learn(concurrency, result, seconds);
+    for (const seconds of WARM_UPS) {
+      const { result } = await this.#run(concurrency, seconds, this.#needed(concurrency, seconds));
+      this.#learn(concurrency, result);
+    }
   }
 
   async measure(concurrency: Concurrency, { seconds, patienceMs, progress }: MeasureOptions): Promise<SliceFigures> {
     for (;;) {
-      const needed = Math.ceil((this.#rates.get(concurrency) ?? 0) * seconds * RESERVE) + WARM_UP_REQUESTS;
+      const needed = this.#needed(concurrency, seconds);
       const { result, cpuMs } = await this.#run(concurrency, seconds, needed, patienceMs);
-      this.#learn(concurrency, result, result.seconds);
+      this.#learn(concurrency, result);
       if (result.exhausted > 0) {
         progress(`${this.name}@${concurrency}: ${needed} requests a connection did not last, again`);
         continue;
@@ -129,7 +129,7 @@ class Lanes {
     seconds: number,
     count: number,
     patienceMs = 0,
-  ): Promise<{ result: SliceResult; seconds: number; cpuMs: number | undefined }> {
+  ): Promise<{ result: SliceResult; cpuMs: number | undefined }> {
     // connection 0 is the one of concurrency 1
     const connections = Array.from({ length: concurrency }, (_, i) => (concurrency === 1 ? 0 : i + 1));
     const lanes: Buffer[][] = [];
@@ -137,14 +137,11 @@ class Lanes {
     if (patienceMs > 0) await quietMachine(QUIET_SHARE, patienceMs);
     const { url, pids, repeatable: repeat } = this.#server;
     const before = pids.map(cpuMillis);
-    const startedAt = performance.now();
-    const result = (await this.#generator.ask({
-      url,
-      seconds,
-      lanes: lanes.map((requests) => ({ requests, repeat })),
-    })) as SliceResult;
-    const took = (performance.now() - startedAt) / 1_000;
+    const slice: Slice = { url, seconds, lanes: lanes.map((requests) => ({ requests, repeat })) };
+    const result = await this.#generator.ask<SliceResult>(slice);
     const after = pids.map(cpuMillis);
+    this.#started.sold += result.sent.reduce((sum, n) => sum + n, 0);
+    await drain(this.#started);
     if (!repeat) connections.forEach((connection, i) => this.#ready.get(connection)!.splice(0, result.sent[i]));
     if (result.failed > 0) {
       const said = result.firstFailure?.slice(0, 2_000) ?? "nothing";
@@ -156,7 +153,7 @@ class Lanes {
       (sum, ms, i) => (sum === undefined || ms === undefined ? undefined : sum + ms - before[i]!),
       pids.length === 0 ? undefined : 0,
     );
-    return { result, seconds: took, cpuMs };
+    return { result, cpuMs };
   }
 
   /** What is ready for a connection, filled up to `count`. */
@@ -168,9 +165,20 @@ class Lanes {
     return ready;
   }
 
-  #learn(concurrency: Concurrency, { sent }: SliceResult, seconds: number): void {
+  #needed(concurrency: Concurrency, seconds: number): number {
+    return Math.ceil((this.#rates.get(concurrency) ?? 0) * seconds * RESERVE) + WARM_UP_REQUESTS;
+  }
+
+  #learn(concurrency: Concurrency, { sent, seconds }: SliceResult): void {
     this.#rates.set(concurrency, Math.max(this.#rates.get(concurrency) ?? 0, ...sent.map((n) => n / seconds)));
   }
+}
+
+/** Waits until nothing of a contender is on its way to the chain. */
+export async function drain(started: Started): Promise<void> {
+  const startedAt = performance.now();
+  await started.server.drain?.();
+  started.drainSeconds += (performance.now() - startedAt) / 1_000;
 }
 
 function cellOf(slices: readonly SliceFigures[]): Cell {

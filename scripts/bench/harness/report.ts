@@ -1,6 +1,8 @@
 import Table from "cli-table3";
 import type { Cell, CellKey, Contender } from "./Contender.ts";
 import { CONCURRENCIES } from "./Contender.ts";
+import type { SettledContender } from "./settlements.ts";
+import type { LiveFigures } from "./measureLive.ts";
 
 const PLAIN = { head: [], border: [], compact: true };
 
@@ -93,4 +95,30 @@ export function targetTable(cells: ReadonlyMap<CellKey, Cell>): { text: string; 
     ]);
   }
   return { text: table.length === 0 ? "" : table.toString(), missed };
+}
+
+/** What users see, by their client. */
+export function liveTable(figures: readonly LiveFigures[]): string {
+  const table = new Table({
+    head: ["server", "client", "first ms", "p50 ms", "p99 ms", "req/s"],
+    colAligns: ["left", "left", "right", "right", "right", "right"],
+    style: PLAIN,
+  });
+  for (const { name, client, firstMs, p50Ms, p99Ms, rps } of figures) {
+    table.push([name, client, firstMs.toFixed(0), p50Ms.toFixed(2), p99Ms.toFixed(2), whole(rps)]);
+  }
+  return table.toString();
+}
+
+/** Where the money is. */
+export function settlementTable(rows: readonly SettledContender[]): string {
+  const table = new Table({
+    head: ["server", "answers sold", "on chain", "not yet", "seconds it took between slices and after"],
+    colAligns: ["left", "right", "right", "right", "right"],
+    style: PLAIN,
+  });
+  for (const { name, sold, onChain, unit, waiting, drainSeconds } of rows) {
+    table.push([name, whole(sold), `${whole(onChain)} ${unit}`, whole(waiting), drainSeconds.toFixed(1)]);
+  }
+  return table.toString();
 }

@@ -14,6 +14,10 @@ export function serve(ready: { url: string } & Record<string, unknown>, close?: 
 /** Answers what the parent asks. */
 export function answerQuestions<Q, A>(answer: (question: Q) => Promise<A>): void {
   process.on("message", (question) => {
-    void answer(question as Q).then((result) => process.send!(result));
+    answer(question as Q).then(
+      (result) => process.send!({ result }),
+      (error: unknown) =>
+        process.send!({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+    );
   });
 }

@@ -10,12 +10,16 @@ export interface BenchPayer {
   sign(digest: Hex): Hex;
 }
 
-/** One payer for every connection: those of concurrency 16, and before them that of concurrency 1. */
-export const PAYERS_PER_CONTENDER = 17;
+/** One payer for every connection of the generator: that of concurrency 1, and those of concurrency 16. */
+export const CONNECTIONS = 17;
+
+/** After them the payers who use clients. */
+export const LIVE_PAYERS = { "openai + @x402/fetch": CONNECTIONS, "openai + ours": CONNECTIONS + 1 } as const;
+export const PAYERS_PER_CONTENDER = CONNECTIONS + 2;
 
 /** @param contender so that what one contender is owed does not limit another. */
-export function benchPayer(contender: string, connection: number): BenchPayer {
-  const privateKey: Hex = `0x${createHash("sha256").update(`bench ${contender} ${connection}`).digest("hex")}`;
+export function benchPayer(contender: string, index: number): BenchPayer {
+  const privateKey: Hex = `0x${createHash("sha256").update(`bench ${contender} ${index}`).digest("hex")}`;
   return { address: addressOfKey(privateKey), privateKey, sign: (digest) => uncompact(signDigest(digest, privateKey)) };
 }
 

@@ -18,7 +18,7 @@ import { RequestBody } from "../../../simulator/nodes/RequestBody.ts";
 import { GroupCommit } from "../../../simulator/persistence/GroupCommit.ts";
 import { randomKey, signerFromKey } from "../../../simulator/receipts/secp256k1.ts";
 import type { Hex } from "../../../simulator/receipts/types.ts";
-import { serve, settings } from "../harness/serve.ts";
+import { answerQuestions, serve, settings } from "../harness/serve.ts";
 import { CHAT_BODY } from "../contenders/unpaid.ts";
 import type { OwnGatewaySettings } from "./ownGateway.ts";
 
@@ -28,12 +28,13 @@ const directory = mkdtempSync(join(tmpdir(), "bench-gateway-"));
 const chain = await connectChain({ url: given.chainUrl });
 const domain = { chainId: chain.chainId, verifyingContract: given.settlement };
 const commits = new GroupCommit(join(directory, "gateway.sqlite"));
+const signer = signerFromKey(randomKey());
 const node = new ForwardingNode({
   domain,
   operator: given.operator,
   payout: given.operator,
   asset: given.asset,
-  signer: signerFromKey(randomKey()),
+  signer,
   store: new ReceiptStore(commits),
   bearerToken: randomKey(),
   logger,
@@ -80,7 +81,8 @@ const server = createServer((_request, response) => {
 lane.takeFirst(server, { bodyLimitBytes: 1 << 20, headerCount: 50 });
 server.listen(0, "127.0.0.1");
 await once(server, "listening");
-serve({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }, async () => {
+answerQuestions(() => Promise.resolve({ waiting: 0, onChain: 0, unit: "channels" }));
+serve({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, signer: signer.address }, async () => {
   server.closeAllConnections();
   await node.stop();
   commits.close();

@@ -10,6 +10,7 @@ import { ForwardingNode } from "../../../simulator/nodes/ForwardingNode.ts";
 import { ReceiptStore } from "../../../simulator/nodes/ReceiptStore.ts";
 import { randomKey, signerFromKey } from "../../../simulator/receipts/secp256k1.ts";
 import type { Hex } from "../../../simulator/receipts/types.ts";
+import type { Settlement } from "../harness/Contender.ts";
 import { answerQuestions, serve, settings } from "../harness/serve.ts";
 
 export interface OwnGatewaySettings {
@@ -29,8 +30,6 @@ export interface OwnGatewaySettings {
 export interface Backlog {
   /** Payments that are on their way to the chain. */
   waiting: number;
-  /** Payments that are on it. */
-  settled: number;
 }
 
 const given = settings<OwnGatewaySettings>();
@@ -38,6 +37,7 @@ const logger = pino({ level: "warn" });
 const directory = mkdtempSync(join(tmpdir(), "bench-gateway-"));
 const chain = await connectChain({ url: given.chainUrl });
 const domain = { chainId: chain.chainId, verifyingContract: given.settlement };
+const signer = signerFromKey(randomKey());
 const token = randomKey();
 const receipts = new ReceiptStore(join(directory, "receipts.sqlite"));
 const node = new ForwardingNode({
@@ -45,7 +45,7 @@ const node = new ForwardingNode({
   operator: given.operator,
   payout: given.operator,
   asset: given.asset,
-  signer: signerFromKey(randomKey()),
+  signer,
   store: receipts,
   bearerToken: token,
   logger,
@@ -71,12 +71,14 @@ const gateway = new Gateway({
 });
 await gateway.start();
 
-answerQuestions<"backlog", Backlog>(async () => {
+async function backlog(): Promise<Backlog & Settlement> {
   const { pending, submitted, settled } = await facilitator.store.counts();
   const { answered, settling } = gateway.store.counts();
-  return { waiting: Math.max(pending + submitted, answered + settling), settled };
-});
-serve({ url: gateway.url }, async () => {
+  return { waiting: Math.max(pending + submitted, answered + settling), onChain: settled, unit: "payments" };
+}
+
+answerQuestions<"backlog" | "settlement", Backlog & Settlement>(backlog);
+serve({ url: gateway.url, signer: signer.address }, async () => {
   await gateway.stop();
   await Promise.all([node.stop(), facilitator.stop()]);
   receipts.close();

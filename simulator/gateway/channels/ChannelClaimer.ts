@@ -5,13 +5,16 @@ import type { Hex } from "../../receipts/types.ts";
 import type { Channel } from "./Channel.ts";
 import type { ChannelBook } from "./ChannelBook.ts";
 import type { Delivered } from "./ChannelCheckout.ts";
-import { claimOf } from "./ChannelFunding.ts";
+import { claimEntry, claimOf } from "./ChannelFunding.ts";
+import type { ReceiverAuthorizer } from "./ReceiverAuthorizer.ts";
 import type { ChannelTerms } from "./ChannelTerms.ts";
 
 export interface ChannelClaimerOptions {
   book: ChannelBook<Delivered>;
   terms: ChannelTerms;
   rail: Pick<FacilitatorClient, "settle">;
+  /** Default: the facilitator signs. */
+  authorizer?: ReceiverAuthorizer | undefined;
   logger: Logger;
   /** How often channels are looked at. Default: a third of the withdraw delay, so that a payer's withdrawal is seen before it is due. */
   intervalMs?: number;
@@ -97,9 +100,12 @@ export class ChannelClaimer {
   async #claim(channels: readonly Channel<Delivered>[], report: ClaimReport): Promise<boolean> {
     const { book, logger } = this.#options;
     const before = channels.reduce((sum, { chain }) => sum + chain.claimedWei, 0n);
+    const totalWei = (channel: Channel): bigint => channel.chain.claimedWei + collectableWei(channel);
+    const entries = channels.map((channel) => claimEntry(channel, totalWei(channel)));
     const settled = await this.#send(channels[0]!.config.receiver, {
       type: "claim",
-      claims: channels.map((channel) => claimOf(channel, collectableWei(channel) + channel.chain.claimedWei)),
+      claims: channels.map((channel) => claimOf(channel, totalWei(channel))),
+      claimAuthorizerSignature: await this.#options.authorizer?.signClaims(entries),
     });
     if (settled.success) {
       await book.refreshAll(channels);

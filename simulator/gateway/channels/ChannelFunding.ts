@@ -7,12 +7,15 @@ import type { Delivered, Deposited } from "./ChannelCheckout.ts";
 import type { ChannelPayment } from "./ChannelPayment.ts";
 import { channelUncheckable, ChannelRefusal } from "./ChannelRefusal.ts";
 import { REASONS } from "./channelReasons.ts";
+import { type ClaimEntry, type ReceiverAuthorizer } from "./ReceiverAuthorizer.ts";
 import type { ChannelTerms } from "./ChannelTerms.ts";
 
 export interface ChannelFundingOptions {
   rail: Pick<FacilitatorClient, "verify" | "settle">;
   book: ChannelBook<Delivered>;
   terms: ChannelTerms;
+  /** Default: the facilitator signs. */
+  authorizer: ReceiverAuthorizer | undefined;
 }
 
 /** What the chain is asked to do with channels' money: x402's payloads, through the facilitator. */
@@ -109,8 +112,10 @@ export class ChannelFunding {
     amountWei: bigint,
     payTo: Hex,
   ): Promise<SettleResponse> {
-    const { rail, book, terms } = this.#options;
+    const { rail, book, terms, authorizer } = this.#options;
     const requirements = terms.requirements(payTo, 0n);
+    const { refundNonce } = channel.chain;
+    const claimed = channel.claimableWei > 0n ? [channel] : [];
     const { maxClaimableAmount, signature, channelId, config } = payment;
     const voucher = { channelId, maxClaimableAmount: maxClaimableAmount.toString(), signature };
     let settled: SettleResponse;
@@ -125,8 +130,12 @@ export class ChannelFunding {
           payload: {
             ...asked,
             amount: amountWei.toString(),
-            refundNonce: channel.chain.refundNonce.toString(),
-            claims: channel.claimableWei > 0n ? [claimOf(channel)] : [],
+            refundNonce: refundNonce.toString(),
+            claims: claimed.map((each) => claimOf(each)),
+            refundAuthorizerSignature: await authorizer?.signRefund(channelId, refundNonce, amountWei),
+            ...(claimed.length > 0 && {
+              claimAuthorizerSignature: await authorizer?.signClaims(claimed.map((each) => claimEntry(each))),
+            }),
           },
         },
         requirements,
@@ -158,6 +167,13 @@ export const claimOf = ({ config, ledger }: Channel, totalWei = ledger.chargedWe
   voucher: { channel: config, maxClaimableAmount: ledger.maxClaimableWei.toString() },
   signature: ledger.signature,
   totalClaimed: totalWei.toString(),
+});
+
+/** The same as its authorizer signs it. */
+export const claimEntry = ({ id, ledger }: Channel, totalWei = ledger.chargedWei): ClaimEntry => ({
+  channelId: id,
+  maxClaimableAmount: ledger.maxClaimableWei,
+  totalClaimed: totalWei,
 });
 
 function absent(error: unknown): undefined {

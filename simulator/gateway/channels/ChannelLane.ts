@@ -24,6 +24,7 @@ import { ChannelRefusal } from "./ChannelRefusal.ts";
 import { REASONS } from "./channelReasons.ts";
 import { type Asked, paymentResponse, sendAnswer, sendError, sendRefund } from "./channelReplies.ts";
 import { type ChannelSeller, flatFee, type QuoteRequest } from "./ChannelSeller.ts";
+import type { ReceiverAuthorizer } from "./ReceiverAuthorizer.ts";
 import { ChannelStore } from "./ChannelStore.ts";
 import { ChannelTerms, type ChannelTermsOptions } from "./ChannelTerms.ts";
 import { type FastPathLimits, takeVouchers } from "./fastPath.ts";
@@ -38,6 +39,8 @@ export interface ChannelLaneOptions extends Omit<ChannelTermsOptions, "network">
   /** Verifies and settles what goes on chain. */
   rail: Pick<FacilitatorClient, "verify" | "settle">;
   readChannels: ReadChannels;
+  /** Signs for `receiverAuthorizer`. Default: the facilitator, which has to be it. */
+  authorizer?: ReceiverAuthorizer | undefined;
   /** The price of a request. Default: the offer's fee. */
   quote?: QuoteRequest;
   logger: Logger;
@@ -80,7 +83,7 @@ export class ChannelLane {
   readonly #funding: ChannelFunding;
 
   constructor(options: ChannelLaneOptions) {
-    const { domain, sellers, commits, rail, readChannels, quote = flatFee } = options;
+    const { domain, sellers, commits, rail, readChannels, authorizer, quote = flatFee } = options;
     this.#options = options;
     this.#network = `eip155:${domain.chainId}`;
     this.#quote = quote;
@@ -89,7 +92,7 @@ export class ChannelLane {
     const store = new ChannelStore(commits);
     const ttlMs = options.chainTtlMs ?? Math.min(MAX_TTL_MS, (terms.withdrawDelaySeconds * 1000) / 3);
     const book = (this.book = new ChannelBook<Delivered>({ store, hasher, readChannels, ttlMs }));
-    const funding = (this.#funding = new ChannelFunding({ rail, book, terms }));
+    const funding = (this.#funding = new ChannelFunding({ rail, book, terms, authorizer }));
     this.#checkout = new ChannelCheckout({
       ...{ sellers, domain, terms, book, store, hasher, quote },
       verifyContract: (payment, capWei, payTo) => funding.verify(payment, capWei, payTo),
@@ -169,9 +172,9 @@ export class ChannelLane {
     let body: RequestBody | undefined;
     let deposited: Deposited | undefined;
     try {
+      body = new RequestBody(kind, bytes);
       const read = readChannelPayment(payment);
       if (read === undefined || read.type === "refund") throw new ChannelRefusal(REASONS.payload);
-      body = new RequestBody(kind, bytes);
       const key = http.headers["idempotency-key"];
       const purchase = await this.#checkout.buy(read, body, {
         idempotencyKey: typeof key === "string" ? key : undefined,

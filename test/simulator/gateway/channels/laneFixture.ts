@@ -46,6 +46,8 @@ export class LaneFixture {
     settle: () => Promise.reject(new Error("no facilitator")),
   };
   options: Partial<ChannelLaneOptions> = {};
+  asset = ASSET;
+  payout = PAYOUT;
   commits!: GroupCommit;
   node!: ForwardingNode;
   lane!: ChannelLane;
@@ -70,8 +72,8 @@ export class LaneFixture {
     this.node = new ForwardingNode({
       domain: DOMAIN,
       operator: `0x${"0b".repeat(20)}`,
-      payout: PAYOUT,
-      asset: ASSET,
+      payout: this.payout,
+      asset: this.asset,
       signer: signerFromKey(`0x${"77".repeat(32)}`),
       store: new ReceiptStore(this.commits),
       bearerToken: "unused",
@@ -81,7 +83,7 @@ export class LaneFixture {
     });
     this.lane = new ChannelLane({
       domain: DOMAIN,
-      asset: ASSET,
+      asset: this.asset,
       assetName: "OpenGradient",
       assetVersion: "1",
       receiverAuthorizer: AUTHORIZER,

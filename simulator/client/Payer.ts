@@ -79,7 +79,7 @@ export class Payer {
     for (let paid = 0; response.status === 402 && paid < MAX_PAYMENTS; paid++) {
       const required = requiredBy(response);
       if (payment !== undefined && !(await this.#mayBeFollowed(payment, required))) break;
-      payment = await this.#pay(required, request, key());
+      payment = await this.#pay(required, request, key(), payment);
       response = await this.#transmit(send, request, payment, onPaid);
     }
     return { response, ...(payment !== undefined && { payment }) };
@@ -170,25 +170,40 @@ export class Payer {
 
   /** Whether another payment may be made for a request whose payment was refused. */
   async #mayBeFollowed(payment: OpenPayment, required: PaymentRequired | undefined): Promise<boolean> {
-    payment.free?.();
     if (required === undefined) return false;
-    if (payment.voucher !== undefined) return (await this.#start()).channels.correct(payment, required);
+    if (payment.voucher !== undefined) return this.#correct(payment, required);
     this.#sessions.end(payment);
     // a new authorization was refused for what it is, a fixed price for good
     return payment.authorization.scheme === "upto" && payment.reused === true;
   }
 
-  async #pay(required: PaymentRequired | undefined, request: OutgoingRequest, key: string): Promise<OpenPayment> {
+  async #correct(payment: OpenPayment, required: PaymentRequired): Promise<boolean> {
+    try {
+      return await (await this.#start()).channels.correct(payment, required);
+    } catch (error) {
+      payment.free?.();
+      throw error;
+    }
+  }
+
+  /** @param refused the payment that this one follows; its channel is held. */
+  async #pay(
+    required: PaymentRequired | undefined,
+    request: OutgoingRequest,
+    key: string,
+    refused?: OpenPayment,
+  ): Promise<OpenPayment> {
     if (required === undefined) {
       throw new PaymentDeclinedError("The gateway answers 402 and does not say, as x402 v2, what it wants");
     }
     const { offer, objections } = choose(required.accepts.map(withoutState), this.#options.limits);
+    if (offer?.scheme !== "batch-settlement") refused?.free?.();
     if (offer === undefined) {
       const why = objections.length === 0 ? "the gateway names no way to pay" : objections.join("; ");
       throw new PaymentDeclinedError(`The payment asked for was not made: ${why}`);
     }
     try {
-      return await this.#sign({ ...required, accepts: [offer] }, offer, request, key);
+      return await this.#sign({ ...required, accepts: [offer] }, offer, request, key, refused);
     } catch (error) {
       if (error instanceof PaymentDeclinedError || error instanceof VerificationError) throw error;
       if (request.signal.aborted) throw error;
@@ -202,11 +217,13 @@ export class Payer {
     offer: PaymentRequirements,
     request: OutgoingRequest,
     key: string,
+    refused?: OpenPayment,
   ): Promise<OpenPayment> {
     const { client, channels } = await this.#start();
     const gateway = new URL(request.url).origin;
     if (offer.scheme === "batch-settlement") {
-      const held = await channels.hold(offer, gateway, request.signal);
+      const before = refused?.voucher && refused.free && { id: refused.voucher.channelId, release: refused.free };
+      const held = await channels.hold(offer, gateway, request.signal, before);
       try {
         return { ...(await held.pay(required)), free: held.release };
       } catch (error) {

@@ -78,13 +78,20 @@ export class PaymentChannels {
     return this.#options.store.list(gateway);
   }
 
-  /** Waits for a channel of `offer` that is free. */
-  async hold(offer: PaymentRequirements, gateway: string, signal: AbortSignal): Promise<HeldChannel> {
+  /** Waits for a channel of `offer` that is free, or keeps the one that `held` is of. */
+  async hold(
+    offer: PaymentRequirements,
+    gateway: string,
+    signal: AbortSignal,
+    held?: { id: Hex; release: () => void },
+  ): Promise<HeldChannel> {
     const lanes = Array.from({ length: this.#options.channelsPerGateway }, (_, i) => toBeHex(i, 32) as Hex);
     const choices = lanes.map((salt) => ({ salt, id: this.#idOf(offer, salt) }));
     const queue = ({ id }: { id: Hex }): number => this.#turnstile(id).length;
-    const { salt, id } = choices.reduce((best, each) => (queue(each) < queue(best) ? each : best));
-    const release = await this.#turnstile(id).pass(signal);
+    const kept = held && choices.find(({ id }) => id === held.id);
+    if (kept === undefined) held?.release();
+    const { salt, id } = kept ?? choices.reduce((best, each) => (queue(each) < queue(best) ? each : best));
+    const release = kept !== undefined && held ? held.release : await this.#turnstile(id).pass(signal);
     try {
       await this.#find(id, { gateway, salt, offer });
     } catch (error) {
@@ -155,7 +162,8 @@ export class PaymentChannels {
     const toldWei = parseStatement(offer.extra).channelState?.chargedCumulativeAmount;
     if (!complete && (toldWei === undefined || toldWei > signedWei)) {
       // a voucher that this store has not seen: our own signature proves it, or the chain, which the package asks
-      await this.#lane(salt).scheme.processCorrectivePaymentRequired({ ...required, accepts: [offer] });
+      const proven = await this.#lane(salt).scheme.processCorrectivePaymentRequired({ ...required, accepts: [offer] });
+      if (!proven && toldWei !== undefined) this.#believe(voucher.channelId, toldWei);
     } else if (toldWei !== undefined) {
       this.#believe(voucher.channelId, toldWei);
     }

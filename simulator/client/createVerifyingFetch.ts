@@ -71,6 +71,8 @@ interface Exchange {
 }
 
 const MAX_REFUSALS = 1_000;
+/** The payment bought nothing; x402's servers say 412 where Permit2 lacks an allowance. */
+const REFUSED_PAYMENT: ReadonlySet<number> = new Set([402, 412]);
 
 /**
  * A `fetch` for any OpenAI client that pays for inference and hands on only what is proven: requests to the three paid routes are paid
@@ -130,7 +132,8 @@ export class VerifyingFetch {
     const { response, payment } = await this.#exchange(outgoing, onPaid);
     if (!response.ok) {
       if (payment !== undefined) await this.#payer.fail(payment, response.headers.get("payment-response"));
-      const bought = payment !== undefined && response.status !== 402 && payment.sealed?.stale !== true;
+      const refused = REFUSED_PAYMENT.has(response.status) || payment?.sealed?.stale === true;
+      const bought = payment !== undefined && !refused;
       if (bought) this.#unanswered.put(fingerprint, payment);
       return response;
     }

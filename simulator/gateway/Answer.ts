@@ -1,4 +1,4 @@
-import type { StoredAnswer } from "./RequestStore.ts";
+import type { StoredAnswer } from "./StoredRequest.ts";
 
 /**
  * An answer while it comes in. It belongs to no connection: the client, and every copy of its request, follow it from the start,

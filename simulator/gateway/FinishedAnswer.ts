@@ -1,11 +1,14 @@
+import type { TokenUsage } from "../receipts/tariff.ts";
 import { GatewayError } from "./GatewayError.ts";
 import type { InferenceProof } from "./receiptCheck.ts";
-import type { StoredAnswer } from "./RequestStore.ts";
+import type { StoredAnswer } from "./StoredRequest.ts";
 
 /** A whole answer, with the bytes that must not leave before it is stored and due. */
 export interface FinishedAnswer {
   answer: StoredAnswer;
   proof: InferenceProof;
+  /** Of a sealed answer nobody but the client sees it. */
+  usage: TokenUsage | undefined;
   held: Buffer;
 }
 

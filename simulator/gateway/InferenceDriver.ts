@@ -2,22 +2,24 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Readable } from "node:stream";
 import type { Logger } from "pino";
 import { SettlementHasher } from "../receipts/eip712.ts";
+import { usageOf, type TokenUsage } from "../receipts/tariff.ts";
 import type { SettlementDomain } from "../receipts/types.ts";
 import { Answer } from "./Answer.ts";
 import { asGatewayError, askNode, isConnectionError, isTransient, streamError, type NodeResponse } from "./askNode.ts";
 import { badAnswer, type FinishedAnswer } from "./FinishedAnswer.ts";
 import { GatewayError } from "./GatewayError.ts";
 import type { NodeDirectory } from "./NodeDirectory.ts";
-import type { PaymentCollector } from "./PaymentCollector.ts";
-import { answerSchema, checkReceipt, type InferenceProof } from "./receiptCheck.ts";
+import type { RequestBooks } from "./payments/RequestBooks.ts";
+import { answerSchema, checkFee, checkReceipt, type InferenceProof } from "./receiptCheck.ts";
 import { readSealedAnswer } from "./readSealedAnswer.ts";
-import type { RequestStore, StoredRequest } from "./RequestStore.ts";
+import type { RequestStore } from "./RequestStore.ts";
+import type { StoredRequest } from "./StoredRequest.ts";
 import { DONE, eventData, EventSplitter } from "./serverSentEvents.ts";
 
 export interface InferenceDriverOptions {
   store: RequestStore;
   directory: NodeDirectory;
-  collector: PaymentCollector;
+  books: RequestBooks;
   domain: SettlementDomain;
   logger: Logger;
   /** The longest an inference may take, from the request to its last byte. */
@@ -30,8 +32,8 @@ export interface InferenceDriverOptions {
 }
 
 /**
- * Carries reserved requests through inference: asks the node, passes a stream on as it comes, stores the answer, hands the payment to
- * the collector, and only then lets the proof go. One inference per payment, whoever waits for it.
+ * Carries reserved requests through inference: asks the node, passes a stream on as it comes, has answer and charge written down, and
+ * only then lets the proof go. One inference per payment, whoever waits for it.
  */
 export class InferenceDriver {
   readonly #options: InferenceDriverOptions;
@@ -66,10 +68,10 @@ export class InferenceDriver {
 
   /** Takes up what an earlier run had reserved, unless it could not be charged any more. */
   recover(): void {
-    const { store, recoveryMs } = this.#options;
+    const { store, books, recoveryMs } = this.#options;
     const soonSeconds = (Date.now() + recoveryMs) / 1000;
     for (const request of store.withStatus("reserved")) {
-      if (request.validBefore < soonSeconds) store.releaseReserved(request.key);
+      if (request.validBefore < soonSeconds) books.failed(request);
       else this.run(request, recoveryMs);
     }
   }
@@ -83,11 +85,10 @@ export class InferenceDriver {
   }
 
   async #drive(answer: Answer, request: StoredRequest, retryMs: number): Promise<void> {
-    const { store, collector, directory, logger } = this.#options;
+    const { books, directory, logger } = this.#options;
     try {
       const { answer: stored, held } = await this.#askUntil(Date.now() + retryMs, answer, request);
-      store.markAnswered(request.key, stored, Date.now());
-      await collector.collect({ ...request, status: "answered", answer: stored });
+      await books.answered(request, stored);
       answer.push(held);
       answer.complete(stored);
     } catch (error) {
@@ -99,8 +100,7 @@ export class InferenceDriver {
       }
       if (isConnectionError(error)) directory.markDown(request.nodeUrl);
       logger.warn({ request: request.requestId, err: error }, "inference failed");
-      // what is answered is the collector's to decide on
-      store.releaseReserved(request.key);
+      books.failed(request);
       answer.fail(asGatewayError(error));
     }
   }
@@ -133,7 +133,9 @@ export class InferenceDriver {
     const finished = await (request.kind === "sealed"
       ? readSealedAnswer(answer, request.stream, response, this.#limited(response.body))
       : this.#readAnswer(answer, request.stream, response));
-    checkReceipt(this.#hasher, finished.proof, { ...request, fee: request.amountWei });
+    const { requestId, modelId, inputHash, payment } = request;
+    checkReceipt(this.#hasher, finished.proof, { requestId, modelId, inputHash, payer: payment.payer });
+    checkFee(finished.proof, finished.usage, request);
     return finished;
   }
 
@@ -149,8 +151,13 @@ export class InferenceDriver {
     const parts: Buffer[] = [];
     for await (const part of this.#limited(body)) parts.push(part);
     const whole = Buffer.concat(parts);
-    const { proof, json } = readProof(whole.toString("utf8"));
-    return { answer: { contentType, body: whole, proof: json }, proof, held: whole };
+    const { proof, json, usage } = readProof(whole.toString("utf8"));
+    return {
+      answer: { contentType, body: whole, proof: json, feeWei: proof.receipt.receipt.fee },
+      proof,
+      usage,
+      held: whole,
+    };
   }
 
   /** Passes every event on at once, except the proof and what follows it. */
@@ -158,7 +165,7 @@ export class InferenceDriver {
     const splitter = new EventSplitter();
     const passed: Buffer[] = [];
     const held: Buffer[] = [];
-    let proven: { proof: InferenceProof; json: string } | undefined;
+    let proven: Proven | undefined;
     let done = false;
     for await (const part of this.#limited(body)) {
       for (const event of splitter.push(part)) {
@@ -176,8 +183,9 @@ export class InferenceDriver {
     if (proven === undefined || !done) throw badAnswer("the stream ended without its receipt");
     const whole = Buffer.concat([...passed, ...held]);
     return {
-      answer: { contentType, body: whole, proof: proven.json },
+      answer: { contentType, body: whole, proof: proven.json, feeWei: proven.proof.receipt.receipt.fee },
       proof: proven.proof,
+      usage: proven.usage,
       held: Buffer.concat(held),
     };
   }
@@ -192,8 +200,15 @@ export class InferenceDriver {
   }
 }
 
+interface Proven {
+  proof: InferenceProof;
+  json: string;
+  /** Beside it in the answer. */
+  usage: TokenUsage | undefined;
+}
+
 /** The proof when this event carries it. @throws GatewayError when the event reports a failure. */
-function inspect(data: string): { proof: InferenceProof; json: string } | undefined {
+function inspect(data: string): Proven | undefined {
   // most events are text: parsing is for those that may be more
   if (!data.includes('"opengradient"') && !data.includes('"error"')) return undefined;
   let value: unknown;
@@ -207,7 +222,7 @@ function inspect(data: string): { proof: InferenceProof; json: string } | undefi
   return typeof value === "object" && value !== null && "opengradient" in value ? readProof(data) : undefined;
 }
 
-function readProof(text: string): { proof: InferenceProof; json: string } {
+function readProof(text: string): Proven {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -216,5 +231,6 @@ function readProof(text: string): { proof: InferenceProof; json: string } {
   }
   const parsed = answerSchema.safeParse(value);
   if (!parsed.success) throw badAnswer("it carries no receipt");
-  return { proof: parsed.data.opengradient, json: JSON.stringify((value as { opengradient: unknown }).opengradient) };
+  const json = JSON.stringify((value as { opengradient: unknown }).opengradient);
+  return { proof: parsed.data.opengradient, json, usage: usageOf(value) };
 }

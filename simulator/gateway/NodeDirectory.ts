@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import { request } from "undici";
 import { z } from "zod";
+import { tokenPriceSchema, type TokenPrice } from "../pricing/TokenPrice.ts";
 import { parseKeyConfigs, type SealingPublicKey } from "../ohttp/keyConfig.ts";
 import { addressSchema, bytes32Schema, uint96Schema, type Hex } from "../receipts/types.ts";
 
@@ -21,7 +22,12 @@ export interface Offer {
   modelId: Hex;
   kind: "chat" | "onnx";
   modes: number[];
+  /** Fee of one request that is not charged by use, wei. */
   feeWei: bigint;
+  /** Of a model that is sold by the token. */
+  tokenPrice?: TokenPrice;
+  /** Most tokens of one answer. */
+  maxOutputTokens?: number;
   /** Receives the payment. */
   payTo: Hex;
   /** Signs for the node on chain. */
@@ -47,6 +53,8 @@ const modelsSchema = z.object({
       kind: z.enum(["chat", "onnx"]),
       modes: z.array(z.int().min(0).max(2)),
       feeWei: uint96Schema,
+      tokenPrice: tokenPriceSchema.optional(),
+      maxOutputTokens: z.int().min(1).optional(),
       payout: addressSchema,
       operator: addressSchema,
     }),
@@ -170,17 +178,21 @@ export class NodeDirectory {
       const answer = await body.json();
       if (statusCode !== 200) throw new Error(`Expected 200, found ${statusCode}`);
       const { models, sealing } = modelsSchema.parse(answer);
-      const offers = models.map(({ id, modelId, kind, modes, feeWei, payout, operator }) => ({
-        node,
-        model: id,
-        modelId,
-        kind,
-        modes,
-        feeWei,
-        payTo: payout,
-        operator,
-        ...(sealing && { sealing }),
-      }));
+      const offers = models.map(
+        ({ id, modelId, kind, modes, feeWei, tokenPrice, maxOutputTokens, payout, operator }) => ({
+          node,
+          model: id,
+          modelId,
+          kind,
+          modes,
+          feeWei,
+          payTo: payout,
+          operator,
+          ...(tokenPrice && { tokenPrice }),
+          ...(maxOutputTokens !== undefined && { maxOutputTokens }),
+          ...(sealing && { sealing }),
+        }),
+      );
       this.#known.set(node.url, { offers, up: true });
     } catch (error) {
       if (this.isUp(node) || !this.#known.has(node.url)) {

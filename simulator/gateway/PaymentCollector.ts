@@ -4,8 +4,9 @@ import type { DeferredPayments } from "../facilitator/Facilitator.ts";
 import type { PaymentJob } from "../facilitator/PaymentStore.ts";
 import type { Hex } from "../receipts/types.ts";
 import { GatewayError } from "./GatewayError.ts";
-import type { PayerBalances } from "./PayerBalances.ts";
-import type { RequestStore, StoredRequest } from "./RequestStore.ts";
+import type { PayerBalances } from "./payments/PayerBalances.ts";
+import type { RequestStore } from "./RequestStore.ts";
+import type { OwnPayment, StoredRequest } from "./StoredRequest.ts";
 
 /** The facilitator as the gateway uses it: x402's three calls, and durable deferred payments. */
 export type PaymentRail = FacilitatorClient & DeferredPayments;
@@ -27,6 +28,11 @@ export interface PaymentCollectorOptions {
   sweepMs: number;
 }
 
+/** A request that has a payment of its own. */
+export type PaidAlone = StoredRequest & { own: OwnPayment };
+
+export const isPaidAlone = (request: StoredRequest): request is PaidAlone => request.own !== undefined;
+
 /** Turns answered requests into payments, and follows what becomes of them. */
 export class PaymentCollector {
   readonly #options: PaymentCollectorOptions;
@@ -42,7 +48,10 @@ export class PaymentCollector {
   async start(): Promise<void> {
     const { rail, store, sweepMs } = this.#options;
     this.#unsubscribe = rail.onOutcome((job) => this.#record(job));
-    for (const { key, payload, requirements } of store.withStatus("settling")) {
+    for (const {
+      key,
+      own: { payload, requirements },
+    } of store.withStatus("settling").filter(isPaidAlone)) {
       // its end may have passed while nobody listened
       const job = (await rail.job(payload, requirements)) ?? (await rail.enqueue(payload, requirements));
       if (job.key === key) this.#record(job);
@@ -62,7 +71,7 @@ export class PaymentCollector {
    * The request is answered and its payment due: it is handed over, or, before the answer, settled.
    * @throws GatewayError 402 or 503 when the answer must be withheld. Nothing is charged later, or asking again gets the answer.
    */
-  async collect(request: StoredRequest): Promise<void> {
+  async collect(request: PaidAlone): Promise<void> {
     if (this.#options.timing === "deferred") {
       if (request.status === "answered") this.#handOver(request);
       return;
@@ -74,11 +83,11 @@ export class PaymentCollector {
     await settling;
   }
 
-  async #settleNow({ key, payload, requirements }: StoredRequest): Promise<void> {
+  async #settleNow({ key, own: { payload, requirements } }: PaidAlone): Promise<void> {
     const { rail, store } = this.#options;
     const result = await rail.settle(payload, requirements);
     if (result.success) {
-      store.markPaid(key, result.transaction as Hex);
+      await store.markPaid(key, result.transaction as Hex);
       return;
     }
     const reason = result.errorReason ?? "settlement_failed";
@@ -93,15 +102,15 @@ export class PaymentCollector {
         },
       );
     }
-    store.releaseAnswered(key);
+    await store.releaseAnswered(key);
     throw new GatewayError(402, "payment_required", reason, `The payment could not be settled: ${reason}`);
   }
 
   #sweep(): void {
-    for (const request of this.#options.store.withStatus("answered")) this.#handOver(request);
+    for (const request of this.#options.store.withStatus("answered").filter(isPaidAlone)) this.#handOver(request);
   }
 
-  #handOver({ key, payload, requirements }: StoredRequest): void {
+  #handOver({ key, own: { payload, requirements } }: PaidAlone): void {
     if (this.#handing.has(key)) return;
     const { rail, store, logger } = this.#options;
     const handing = rail
@@ -118,7 +127,11 @@ export class PaymentCollector {
     this.#options.balances.forget(payer);
     // who waits for it decides what a failure means
     if (status === "dead" && patience === "once") return;
-    if (status === "settled" && transaction !== undefined) this.#options.store.markPaid(key, transaction.hash);
-    if (status === "dead") this.#options.store.markUnpaid(key);
+    const { store, logger } = this.#options;
+    const marked =
+      status === "settled" && transaction !== undefined ? store.markPaid(key, transaction.hash) : undefined;
+    void (status === "dead" ? store.markUnpaid(key) : marked)?.catch((error: unknown) => {
+      logger.error({ key, err: error }, "payment outcome not recorded");
+    });
   }
 }

@@ -1,14 +1,13 @@
 import type { Readable } from "node:stream";
 import { request } from "undici";
 import { z } from "zod";
-import { parsePayload } from "../facilitator/payment.ts";
 import { encodePaymentHeader, PAYMENT_HEADER } from "../nodes/paymentHeader.ts";
 import { MODEL_ID_HEADER, RECEIPT_HEADER } from "../nodes/SealedRoutes.ts";
 import { OHTTP_CHUNKED_RESPONSE, OHTTP_REQUEST, OHTTP_RESPONSE } from "../ohttp/suite.ts";
 import { GatewayError } from "./GatewayError.ts";
 import type { NodeEndpoint } from "./NodeDirectory.ts";
 import { routeOf } from "./requestSchemas.ts";
-import type { StoredRequest } from "./RequestStore.ts";
+import type { StoredRequest } from "./StoredRequest.ts";
 import { SealedRefusedError } from "./sealedRequests.ts";
 
 export interface NodeResponse {
@@ -30,13 +29,13 @@ const errorBodySchema = z.object({
  * @throws GatewayError what the client is told when the node does not answer with 200.
  */
 export async function askNode(node: NodeEndpoint, paid: StoredRequest, signal: AbortSignal): Promise<NodeResponse> {
-  const { asset, payer, nonce } = parsePayload(paid.payload).authorization;
+  const { payment, amountWei: feeWei, tariff, settlement } = paid;
   const { statusCode, headers, trailers, body } = await request(node.url + routeOf(paid.kind), {
     method: "POST",
     headers: {
       authorization: `Bearer ${node.token}`,
       ...(paid.kind === "sealed" ? sealedHeaders(paid) : { "content-type": "application/json" }),
-      [PAYMENT_HEADER]: encodePaymentHeader({ asset, payer, nonce, feeWei: paid.amountWei }),
+      [PAYMENT_HEADER]: encodePaymentHeader({ ...payment, feeWei, tariff, settlement }),
     },
     body: paid.body,
     signal,

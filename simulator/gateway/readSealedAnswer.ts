@@ -24,7 +24,12 @@ export async function readSealedAnswer(
   if (!streamed) {
     const whole = await joined(body);
     const { proof, json } = readProof(receipt());
-    return { answer: { contentType, body: whole, proof: json }, proof, held: whole };
+    return {
+      answer: { contentType, body: whole, proof: json, feeWei: proof.receipt.receipt.fee },
+      proof,
+      usage: undefined,
+      held: whole,
+    };
   }
   const splitter = new FrameSplitter();
   const passed: Buffer[] = [];
@@ -43,7 +48,9 @@ export async function readSealedAnswer(
       throw new GatewayError(502, "upstream_error", "node_failed", "The enclave failed in the middle of its answer");
     }
     const { proof, json } = readProof(header);
-    return { answer: { contentType, body: Buffer.concat([...passed, held]), proof: json }, proof, held };
+    const whole = Buffer.concat([...passed, held]);
+    const { fee: feeWei } = proof.receipt.receipt;
+    return { answer: { contentType, body: whole, proof: json, feeWei }, proof, usage: undefined, held };
   } catch (error) {
     throw error instanceof OhttpError ? badAnswer(error.message) : error;
   }

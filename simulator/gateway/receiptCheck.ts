@@ -1,8 +1,10 @@
 import { z } from "zod";
 import type { SettlementHasher } from "../receipts/eip712.ts";
+import { feeOf, type TokenUsage } from "../receipts/tariff.ts";
 import { recoverAddress } from "../receipts/secp256k1.ts";
 import { addressSchema, signedReceiptSchema, type Hex, type Receipt, type SignedReceipt } from "../receipts/types.ts";
 import { GatewayError } from "./GatewayError.ts";
+import type { PaidRequest } from "./StoredRequest.ts";
 
 /** What a node adds to its answer, and the gateway passes on unchanged. */
 export const proofSchema = z.object({ receipt: signedReceiptSchema, operator: addressSchema, signer: addressSchema });
@@ -17,7 +19,7 @@ export interface InferenceProof {
 export const answerSchema = z.looseObject({ opengradient: proofSchema });
 
 /** What the gateway knows beforehand about the receipt of an answer; the output, and a sealed request's input, it leaves to the client. */
-export type ExpectedReceipt = Pick<Receipt, "requestId" | "modelId" | "payer" | "fee"> & { inputHash: Hex | undefined };
+export type ExpectedReceipt = Pick<Receipt, "requestId" | "modelId" | "payer"> & { inputHash: Hex | undefined };
 
 /**
  * A node's mistake must not become a charge: the receipt has to be for this very request and signed by who it says.
@@ -25,7 +27,7 @@ export type ExpectedReceipt = Pick<Receipt, "requestId" | "modelId" | "payer" | 
  */
 export function checkReceipt(hasher: SettlementHasher, proof: InferenceProof, expected: ExpectedReceipt): void {
   const { receipt, signature } = proof.receipt;
-  for (const name of ["requestId", "modelId", "inputHash", "payer", "fee"] as const) {
+  for (const name of ["requestId", "modelId", "inputHash", "payer"] as const) {
     if (name === "inputHash" && expected.inputHash === undefined) continue;
     if (receipt[name] !== expected[name]) {
       throw badReceipt(`its ${name} is ${receipt[name]} instead of ${expected[name]}`);
@@ -33,6 +35,25 @@ export function checkReceipt(hasher: SettlementHasher, proof: InferenceProof, ex
   }
   const signer = recoverAddress(hasher.receiptDigest(receipt), signature);
   if (signer !== proof.signer) throw badReceipt(`it is signed by ${signer ?? "nobody"} instead of ${proof.signer}`);
+}
+
+/**
+ * The fee of the receipt is what is charged: what was agreed, or by the tokens that the answer states. Those of a sealed one only the client
+ * sees; its fee is at least held to what was reserved.
+ * @throws GatewayError 502 bad_receipt
+ */
+export function checkFee(
+  { receipt: { receipt } }: InferenceProof,
+  usage: TokenUsage | undefined,
+  { kind, tariff, amountWei }: Pick<PaidRequest, "kind" | "tariff" | "amountWei">,
+): void {
+  if (kind === "sealed" && tariff !== undefined) {
+    const least = tariff.baseWei < amountWei ? tariff.baseWei : amountWei;
+    if (receipt.fee >= least && receipt.fee <= amountWei) return;
+    throw badReceipt(`its fee is ${receipt.fee} instead of ${least} to ${amountWei}`);
+  }
+  const fee = tariff === undefined ? amountWei : feeOf(tariff, usage, amountWei);
+  if (receipt.fee !== fee) throw badReceipt(`its fee is ${receipt.fee} instead of ${fee}`);
 }
 
 const badReceipt = (why: string): GatewayError =>

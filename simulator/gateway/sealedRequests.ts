@@ -5,7 +5,7 @@ import { keyIdOf, OHTTP_REQUEST } from "../ohttp/suite.ts";
 import { bytes32Schema, type Hex } from "../receipts/types.ts";
 import { GatewayError } from "./GatewayError.ts";
 import type { Offer } from "./NodeDirectory.ts";
-import type { ModelRequest } from "./requestSchemas.ts";
+import { parseRequestHeaders, type ModelRequest } from "./requestSchemas.ts";
 
 /** What shows of a sealed request besides its model and size. */
 export interface SealedFor {
@@ -47,6 +47,7 @@ export function parseSealedRequest(headers: IncomingHttpHeaders, raw: Buffer): M
   const parsed = bytes32Schema.optional().safeParse(teeId);
   if (!parsed.success) throw invalid("invalid_tee_id", `Expected ${TEE_HEADER} to be 32 bytes in hexadecimal`);
   return {
+    ...parseRequestHeaders("sealed", headers, raw),
     kind: "sealed",
     raw,
     model,

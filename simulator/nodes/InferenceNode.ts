@@ -31,6 +31,8 @@ export interface ModelOffer {
   feeWei: bigint;
   /** What a token costs where requests are charged by use. */
   tokenPrice?: TokenPrice;
+  /** Most tokens of one answer, where the model counts them: what a request without a limit of its own may cost. */
+  maxOutputTokens?: number;
 }
 
 export interface InferenceNodeOptions {
@@ -342,9 +344,10 @@ export abstract class InferenceNode {
   #modelList(): object[] {
     const { operator, payout } = this.#options;
     const modes = [this.mode];
-    return this.offers.map(({ id, modelId, feeWei, tokenPrice }) => ({
+    return this.offers.map(({ id, modelId, feeWei, tokenPrice, maxOutputTokens }) => ({
       ...{ id, modelId, kind: this.modelKind, modes, feeWei: feeWei.toString(), payout, operator },
       ...(tokenPrice && { tokenPrice: tokenPriceToJson(tokenPrice) }),
+      ...(maxOutputTokens !== undefined && { maxOutputTokens }),
     }));
   }
 }

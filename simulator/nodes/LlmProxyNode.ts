@@ -44,7 +44,9 @@ export class LlmProxyNode extends InferenceNode {
     super(nodeOptions, ["chat", "completion"]);
     this.#upstreams = upstreams;
     this.#maxOutputTokens = maxOutputTokens;
-    this.offers = offers.filter(({ id }) => this.#route(id) !== undefined);
+    this.offers = offers
+      .filter(({ id }) => this.#route(id) !== undefined)
+      .map((offer) => ({ ...offer, maxOutputTokens }));
   }
 
   protected override prepare(kind: RequestKind, body: Uint8Array): PreparedInference {

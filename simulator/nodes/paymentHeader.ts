@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { SETTLEMENT_TYPES } from "../receipts/settlementType.ts";
 import { tariffSchema, tariffToJson } from "../receipts/tariff.ts";
 import { addressSchema, bytes32Schema, uint96Schema } from "../receipts/types.ts";
 import { NodeError } from "./NodeError.ts";
@@ -18,6 +19,8 @@ const paymentSchema = z.strictObject({
   feeWei: uint96Schema,
   /** Charges by use. */
   tariff: tariffSchema.optional(),
+  /** What is published of it. Default: "batch". */
+  settlement: z.enum(SETTLEMENT_TYPES).optional(),
 });
 
 /** A payment the gateway vouches for. */
@@ -39,7 +42,7 @@ export function parsePaymentHeader(header: string | string[] | undefined): NodeP
     throw new NodeError(
       400,
       "invalid_payment_header",
-      `expected ${PAYMENT_HEADER}: base64 of JSON {asset, payer, nonce, scope?, feeWei, tariff?}`,
+      `expected ${PAYMENT_HEADER}: base64 of JSON {asset, payer, nonce, scope?, feeWei, tariff?, settlement?}`,
     );
   }
   const parsed = paymentSchema.safeParse(json);

@@ -1,0 +1,60 @@
+import type { OpgPrice } from "../../pricing/OpgPrice.ts";
+import { PriceUnavailableError } from "../../pricing/PriceSource.ts";
+import { tariffOf, type TariffOptions } from "../../pricing/tariffOf.ts";
+import type { Tariff } from "../../receipts/tariff.ts";
+import { GatewayError } from "../GatewayError.ts";
+import type { Offer } from "../NodeDirectory.ts";
+import type { ModelRequest } from "../requestSchemas.ts";
+
+/** Other models than chat models count no tokens, whatever their node says of prices. */
+export const isSoldByToken = ({ kind, tokenPrice }: Pick<Offer, "kind" | "tokenPrice">): boolean =>
+  kind === "chat" && tokenPrice !== undefined;
+
+/** What requests cost that are charged by use: by the token where tokens have a price, otherwise the model's fee. */
+export class PriceList {
+  readonly #opgPrice: OpgPrice | undefined;
+  readonly #options: TariffOptions;
+
+  /** @param opgPrice without it, models that are sold by the token cannot be charged by use. */
+  constructor(opgPrice: OpgPrice | undefined, options: TariffOptions = {}) {
+    this.#opgPrice = opgPrice;
+    this.#options = options;
+  }
+
+  /** Now. @throws GatewayError 503 price_unavailable */
+  tariffFor(offer: Pick<Offer, "kind" | "tokenPrice" | "feeWei">): Tariff {
+    const { tokenPrice, feeWei } = offer;
+    if (!isSoldByToken(offer) || tokenPrice === undefined) return { baseWei: feeWei, inputWei: 0n, outputWei: 0n };
+    try {
+      if (this.#opgPrice === undefined) throw new PriceUnavailableError("No source of the price of OPG is configured");
+      return tariffOf(tokenPrice, this.#opgPrice.current(), this.#options);
+    } catch (cause) {
+      if (!(cause instanceof PriceUnavailableError)) throw cause;
+      throw new GatewayError(
+        503,
+        "server_error",
+        cause.code,
+        "The price of OPG is not known for certain now, and tokens are priced in dollars; pay by `exact`, or try again later",
+        { cause, retryAfterSeconds: 30 },
+      );
+    }
+  }
+}
+
+/** For models that do not say how long their answers can be. */
+const DEFAULT_OUTPUT_TOKENS = 4_096;
+
+/**
+ * The most that a request can cost, wei. A token is at least a byte of the body, what a model adds for each message fits into the JSON
+ * around it, and an answer has no more tokens than the request or the model allows. Pictures that are only linked to are not bounded by
+ * this: their fee is cut at what was reserved.
+ */
+export function worstCaseWei(
+  { baseWei, inputWei, outputWei }: Tariff,
+  { raw, maxOutputTokens }: Pick<ModelRequest, "raw" | "maxOutputTokens">,
+  offer: Pick<Offer, "maxOutputTokens">,
+): bigint {
+  const most = offer.maxOutputTokens ?? DEFAULT_OUTPUT_TOKENS;
+  const outputTokens = maxOutputTokens !== undefined && maxOutputTokens < most ? maxOutputTokens : most;
+  return baseWei + inputWei * BigInt(raw.length) + outputWei * BigInt(outputTokens);
+}

@@ -210,7 +210,10 @@ export class Gateway {
   #forgetOld(): void {
     const now = Date.now();
     const answeredBeforeMs = now - (this.#options.replayMs ?? 3_600_000);
-    this.store.purge(answeredBeforeMs, Math.floor(now / 1000));
-    this.sessions.purge(answeredBeforeMs, Math.floor(now / 1000));
+    const nowSeconds = Math.floor(now / 1000);
+    Promise.all([
+      this.store.purge(answeredBeforeMs, nowSeconds),
+      this.sessions.purge(answeredBeforeMs, nowSeconds),
+    ]).catch((error: unknown) => this.#options.logger.error({ err: error }, "old requests not forgotten"));
   }
 }

@@ -142,8 +142,8 @@ export class RequestStore {
    * Forgets answers that were paid before `paidBeforeMs`, and released requests whose authorization has expired. Neither payment
    * can buy anything again: the token refuses the one as used and the other as expired. Those of a session are forgotten with it.
    */
-  purge(paidBeforeMs: number, nowSeconds: number): void {
-    void this.#commit.run(() => {
+  purge(paidBeforeMs: number, nowSeconds: number): Promise<void> {
+    return this.#commit.run(() => {
       this.#run("DELETE FROM requests WHERE status = 'paid' AND answered_at < ?", paidBeforeMs);
       this.#run("DELETE FROM requests WHERE status = 'released' AND session IS NULL AND valid_before < ?", nowSeconds);
     });

@@ -132,10 +132,10 @@ export class SessionStore {
    * Forgets sessions that ended and whose authorization has expired, with their requests. Before that they stay, so that nothing can be
    * bought with them again: of one that was charged nothing, the chain knows nothing.
    */
-  purge(answeredBeforeMs: number, nowSeconds: number): void {
+  purge(answeredBeforeMs: number, nowSeconds: number): Promise<void> {
     const ended = `SELECT key FROM sessions WHERE status IN ('settled', 'closed') AND valid_before < ?
       AND NOT EXISTS (SELECT 1 FROM requests WHERE session = sessions.key AND answered_at >= ?)`;
-    void this.#commit.run(() => {
+    return this.#commit.run(() => {
       this.#run(`DELETE FROM requests WHERE session IN (${ended})`, nowSeconds, answeredBeforeMs);
       this.#run(
         `DELETE FROM sessions WHERE status IN ('settled', 'closed') AND valid_before < ?

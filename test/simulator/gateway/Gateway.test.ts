@@ -487,7 +487,7 @@ describe("Gateway", () => {
     const payment = await fixture.pay(gateway, body);
     await charging(1n, () => post(gateway, body, { payment }));
     await fixture.settled(gateway);
-    gateway.store.purge(Date.now() + 1, 0);
+    await gateway.store.purge(Date.now() + 1, 0);
     const count = fixture.node.inferences;
     const response = await post(gateway, body, { payment });
     expect(response.status).to.equal(402);

@@ -9,6 +9,7 @@ import {
 } from "../../../simulator/nodes/InferenceNode.ts";
 import { NodeError } from "../../../simulator/nodes/NodeError.ts";
 import { ReceiptStore } from "../../../simulator/nodes/ReceiptStore.ts";
+import type { TokenPrice } from "../../../simulator/pricing/TokenPrice.ts";
 import type { RequestKind } from "../../../simulator/receipts/hashes.ts";
 import { keccak256 } from "../../../simulator/receipts/keccak.ts";
 import { randomKey, signerFromKey } from "../../../simulator/receipts/secp256k1.ts";
@@ -29,6 +30,9 @@ export interface ScriptedNodeOptions {
   payout: Hex;
   feeWei: bigint;
   model?: string;
+  /** Sells by the token: a word is one, of the last message and of the answer. */
+  tokenPrice?: TokenPrice;
+  maxOutputTokens?: number;
   /** SQLite file. */
   storeFile?: string;
   port?: number;
@@ -52,18 +56,33 @@ export class ScriptedNode extends InferenceNode {
   inferences = 0;
   script: Script = sayAll;
 
-  constructor({ feeWei, model = "test/echo", storeFile = ":memory:", signer, ...options }: ScriptedNodeOptions) {
+  constructor(options: ScriptedNodeOptions) {
+    const {
+      feeWei,
+      model = "test/echo",
+      storeFile = ":memory:",
+      signer,
+      tokenPrice,
+      maxOutputTokens,
+      ...rest
+    } = options;
     super(
       {
         logger: pino({ level: "silent" }),
-        ...options,
-        signer: signer ?? options.enclave?.signer ?? signerFromKey(randomKey()),
+        ...rest,
+        signer: signer ?? rest.enclave?.signer ?? signerFromKey(randomKey()),
         store: new ReceiptStore(storeFile),
         bearerToken: NODE_TOKEN,
       },
       ["chat", "completion"],
     );
-    this.offers = [{ id: model, modelId: keccak256(model), feeWei }];
+    this.offers = [
+      {
+        ...{ id: model, modelId: keccak256(model), feeWei },
+        ...(tokenPrice && { tokenPrice }),
+        ...(maxOutputTokens !== undefined && { maxOutputTokens }),
+      },
+    ];
   }
 
   protected override prepare(kind: RequestKind, body: Uint8Array): PreparedInference {
@@ -80,16 +99,25 @@ export class ScriptedNode extends InferenceNode {
       this.inferences++;
       const identity = { id: `${kind}-${id}`, created, model: offer.id };
       let text = "";
+      let outputTokens = 0;
       const say = (word: string): void => {
         text += word;
+        outputTokens++;
         if (request.stream) emit({ ...identity, ...chunk(kind, word, null) });
       };
       await this.script(words, say, signal);
+      const tokens = { inputTokens: words.length, outputTokens };
+      const usage = {
+        prompt_tokens: words.length,
+        completion_tokens: outputTokens,
+        total_tokens: words.length + outputTokens,
+      };
+      const finished = { output: text, usage: tokens };
       if (request.stream) {
         emit({ ...identity, ...chunk(kind, "", "stop") });
-        return { output: text, answer: { ...identity, ...chunk(kind, "", "stop"), choices: [] } };
+        return { ...finished, answer: { ...identity, ...chunk(kind, "", "stop"), choices: [], usage } };
       }
-      return { output: text, answer: { ...identity, ...whole(kind, text) } };
+      return { ...finished, answer: { ...identity, ...whole(kind, text), usage } };
     };
     return { offer, streamed: request.stream ?? false, run };
   }

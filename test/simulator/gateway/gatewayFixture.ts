@@ -2,11 +2,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { decodePaymentRequiredHeader, encodePaymentSignatureHeader } from "@x402/core/http";
+import type { x402Client } from "@x402/core/client";
 import type { PaymentPayload } from "@x402/core/types";
 import { wrapFetchWithPayment } from "@x402/fetch";
 import { parseEther, type Wallet } from "ethers";
 import OpenAI from "openai";
 import { pino } from "pino";
+import { installLocalX402 } from "../../../simulator/chain/x402/installLocalX402.ts";
 import { Facilitator } from "../../../simulator/facilitator/Facilitator.ts";
 import { Gateway, type GatewayOptions } from "../../../simulator/gateway/Gateway.ts";
 import type { PaymentRail } from "../../../simulator/gateway/PaymentCollector.ts";
@@ -45,8 +47,10 @@ export class GatewayFixture {
     this.facilitator = this.newFacilitator();
   }
 
-  static async start(): Promise<GatewayFixture> {
+  /** @param permit2 whether the chain has Permit2 and x402's contracts. */
+  static async start({ permit2 = false } = {}): Promise<GatewayFixture> {
     const fixture = new GatewayFixture(await startLocalChain());
+    if (permit2) await installLocalX402(fixture.chain);
     await fixture.chain.opg.transfer(fixture.payer.address, parseEther("1000"));
     await Promise.all([fixture.node.start(), fixture.facilitator.start()]);
     return fixture;
@@ -134,14 +138,14 @@ export class GatewayFixture {
   async pay(
     gateway: Gateway,
     body: object,
-    { route = CHAT, payer = this.payer, change }: PayOptions = {},
+    { route = CHAT, payer = this.payer, change, client = stockX402Client(this.chain, payer) }: PayOptions = {},
   ): Promise<string> {
     const unpaid = await post(gateway, body, { route });
     const header = unpaid.headers.get("payment-required");
     if (unpaid.status !== 402 || header === null)
       throw new Error(`Expected 402, found ${unpaid.status}: ${await unpaid.text()}`);
     const required = decodePaymentRequiredHeader(header);
-    const payload = await stockX402Client(this.chain, payer).createPaymentPayload(required);
+    const payload = await client.createPaymentPayload(required);
     return encodePaymentSignatureHeader((await change?.(payload)) ?? payload);
   }
 
@@ -150,7 +154,8 @@ export class GatewayFixture {
     return eventually(async () => {
       const { pending, submitted } = await this.facilitator.store.counts();
       const { answered, settling } = gateway.store.counts();
-      return pending + submitted + answered + settling === 0;
+      const sessions = gateway.sessions.counts();
+      return pending + submitted + answered + settling + sessions.closing + sessions.settling === 0;
     }, "all payments settled");
   }
 
@@ -162,6 +167,8 @@ export class GatewayFixture {
 export interface PayOptions {
   route?: string;
   payer?: Wallet;
+  /** Default: the stock client with `exact` alone. */
+  client?: x402Client;
   /** Tampers with the payment. */
   change?: (payload: PaymentPayload) => PaymentPayload | Promise<PaymentPayload>;
 }
@@ -170,6 +177,7 @@ export interface PostOptions {
   route?: string;
   /** PAYMENT-SIGNATURE. */
   payment?: string;
+  headers?: Record<string, string>;
   signal?: AbortSignal;
 }
 
@@ -178,6 +186,7 @@ export const post = (gateway: Gateway, body: object | string, options: PostOptio
     method: "POST",
     headers: {
       "content-type": "application/json",
+      ...options.headers,
       ...(options.payment !== undefined && { "payment-signature": options.payment }),
     },
     body: typeof body === "string" ? body : JSON.stringify(body),

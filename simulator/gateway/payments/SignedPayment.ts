@@ -39,6 +39,12 @@ export function readPayment(value: unknown): SignedPayment {
   try {
     const { kind, payload, authorization } = parsePayload(value);
     const { signature } = payload.payload as { signature: string };
+    if (payload.accepted.asset.toLowerCase() !== authorization.asset) {
+      throw refused(
+        "permit2_token_mismatch",
+        `The permit is for the token ${authorization.asset}, what was accepted for ${payload.accepted.asset}: sign one of \`accepts\``,
+      );
+    }
     return { kind, key: paymentKeyText(authorization), authorization, payload, signature: signature.toLowerCase() };
   } catch (error) {
     throw asRefusal(error);

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { devAccounts } from "../../../simulator/chain/devAccounts.ts";
 import type { GatewayFixture } from "./gatewayFixture.ts";
 import type { GatewayProcessSettings } from "./gatewayProcess.ts";
-import { NODE_TOKEN } from "./ScriptedNode.ts";
+import { NODE_TOKEN, type ScriptedNode } from "./ScriptedNode.ts";
 
 const SCRIPT = fileURLToPath(new URL("./gatewayProcess.ts", import.meta.url));
 
@@ -15,8 +15,11 @@ export class KillableGateway {
   #process: ChildProcess | undefined;
   #port = 0;
 
-  constructor(fixture: GatewayFixture) {
+  readonly #node: ScriptedNode;
+
+  constructor(fixture: GatewayFixture, node = fixture.node) {
     this.#fixture = fixture;
+    this.#node = node;
     this.#files = { storeFile: fixture.newFile(), outboxFile: fixture.newFile() };
   }
 
@@ -29,8 +32,12 @@ export class KillableGateway {
   }
 
   /** Resolves when it listens. */
-  async start(stuckAt?: GatewayProcessSettings["stuckAt"]): Promise<void> {
-    const { chain, domain, node } = this.#fixture;
+  async start(
+    stuckAt?: GatewayProcessSettings["stuckAt"],
+    more: Pick<GatewayProcessSettings, "opgUsd" | "sessionIdleMs"> = {},
+  ): Promise<void> {
+    const { chain, domain } = this.#fixture;
+    const node = this.#node;
     const settings: GatewayProcessSettings = {
       rpcUrl: chain.url,
       port: this.#port,
@@ -41,6 +48,7 @@ export class KillableGateway {
       nodeToken: NODE_TOKEN,
       ...this.#files,
       ...(stuckAt !== undefined && { stuckAt }),
+      ...more,
     };
     const child = spawn(process.execPath, ["--import", "tsx", SCRIPT], {
       env: { ...process.env, GATEWAY: JSON.stringify(settings) },

@@ -5,6 +5,8 @@ import { pino } from "pino";
 import { connectChain } from "../../../simulator/chain/connectChain.ts";
 import { Facilitator } from "../../../simulator/facilitator/Facilitator.ts";
 import { Gateway } from "../../../simulator/gateway/Gateway.ts";
+import { FixedPrice } from "../../../simulator/pricing/FixedPrice.ts";
+import { OpgPrice } from "../../../simulator/pricing/OpgPrice.ts";
 import type { Hex } from "../../../simulator/receipts/types.ts";
 
 export interface GatewayProcessSettings {
@@ -17,6 +19,9 @@ export interface GatewayProcessSettings {
   storeFile: string;
   nodeUrl: string;
   nodeToken: string;
+  /** Price of OPG, for models that are sold by the token. */
+  opgUsd?: string;
+  sessionIdleMs?: number;
   /** Where it hangs for ever, until it is killed. */
   stuckAt?: "enqueue" | "eth_sendRawTransaction" | "eth_getTransactionReceipt";
 }
@@ -50,6 +55,14 @@ async function main(settings: GatewayProcessSettings): Promise<void> {
     logger,
     port: settings.port,
     sweepMs: 50,
+    ...(settings.sessionIdleMs !== undefined && { sessionIdleMs: settings.sessionIdleMs }),
+    ...(settings.opgUsd !== undefined && {
+      opgPrice: new OpgPrice({
+        sources: [new FixedPrice(settings.opgUsd)],
+        bounds: { minPicoUsd: 10n ** 9n, maxPicoUsd: 10n ** 13n },
+        logger,
+      }),
+    }),
   });
   await facilitator.start();
   await gateway.start();

@@ -1,9 +1,10 @@
 import { decodePaymentRequiredHeader, decodePaymentResponseHeader } from "@x402/core/http";
 import type { PaymentPayload } from "@x402/core/types";
-import { PERMIT2_ADDRESS } from "@x402/evm";
+import { PERMIT2_ADDRESS, permit2WitnessTypes, x402ExactPermit2ProxyAddress } from "@x402/evm";
 import { wrapFetchWithPayment } from "@x402/fetch";
 import { expect } from "chai";
-import { MaxUint256, parseEther } from "ethers";
+import { getAddress, MaxUint256, parseEther } from "ethers";
+import Fastify from "fastify";
 import OpenAI from "openai";
 import { pino } from "pino";
 import type { Gateway, GatewayOptions } from "../../../../simulator/gateway/Gateway.ts";
@@ -186,8 +187,8 @@ describe("Gateway: upto sessions", () => {
       // a body of 79 bytes, each a token at most, and 10 tokens of the answer
       const bytes = BigInt(JSON.stringify(chat("hi", { max_tokens: 10 })).length);
       const worst = 50n * (INPUT * bytes + OUTPUT * 10n);
-      expect(BigInt(upto!.amount) >= worst).to.equal(true);
-      expect(BigInt(upto!.amount) - worst < 10n ** 12n).to.equal(true);
+      expect(BigInt(upto?.amount ?? 0) >= worst).to.equal(true);
+      expect(BigInt(upto?.amount ?? 0) - worst < 10n ** 12n).to.equal(true);
       const payment = await pay(dear, chat("hi", { max_tokens: 10 }));
       expect((await ask(dear, chat("hi", { max_tokens: 10 }), payment)).status).to.equal(200);
     });
@@ -223,7 +224,7 @@ describe("Gateway: upto sessions", () => {
       const payment = await pay(quick, chat("a"));
       const before = await fixture.chain.provider.getTransactionCount(fixture.chain.account(9).address);
       const ids = await settling(costOf(1) + costOf(2) + costOf(3), async () => {
-        const proofs = [];
+        const proofs: Proof[] = [];
         for (const content of ["a", "a b", "a b c"]) {
           const response = await ask(quick, chat(content), payment);
           expect(response.status).to.equal(200);
@@ -304,4 +305,231 @@ describe("Gateway: upto sessions", () => {
       expect(owed(small) - before).to.equal(3n * costOf(3));
     });
   });
+
+  describe("when sessions end", () => {
+    it("session_thatChargedNothing_isNeverSettledAndItsNonceStaysRefused", async () => {
+      const quick = await open({ sessionIdleMs: 50, sweepMs: 20 });
+      const payment = await pay(quick, chat("fails"));
+      node.script = () => Promise.reject(new Error("out of memory"));
+      expect((await ask(quick, chat("fails"), payment)).status).to.equal(502);
+      await eventually(() => quick.sessions.counts().closed === 1, "the session closed");
+      node.script = (words, say) => Promise.resolve(words.forEach(say));
+      const count = node.inferences;
+      for (const body of [chat("fails"), chat("other")]) {
+        const response = await ask(quick, body, payment);
+        expect(response.status).to.equal(402);
+        expect(await errorCode(response)).to.equal("session_closed");
+      }
+      // not even when everything that may be forgotten is
+      await quick.sessions.purge(Date.now() + 1, Math.floor(Date.now() / 1000));
+      expect(await errorCode(await ask(quick, chat("fails"), payment))).to.equal("session_closed");
+      expect(node.inferences).to.equal(count);
+      const { pending, submitted } = await fixture.facilitator.store.counts();
+      expect(pending + submitted).to.equal(0);
+    });
+
+    it("session_whosePermitExpiresSoon_isSettledAtOnce", async () => {
+      const short = await open({ answerTimeoutMs: 1_000, sweepMs: 20 });
+      const body = chat("hurry");
+      const soon = BigInt(Math.floor(Date.now() / 1000)) + 62n;
+      await settling(costOf(1), async () => {
+        expect((await ask(short, body, await crafted(short, body, { deadline: soon }))).status).to.equal(200);
+      });
+    });
+
+    it("session_usedUp_isSettledAtOnce", async () => {
+      const body = chat("all of it", { max_tokens: 3 });
+      const cap = 4n * INPUT * BigInt(JSON.stringify(body).length);
+      const small = await open({ sessionCapWei: cap, sweepMs: 20 });
+      const payment = await pay(small, body);
+      await settling(costOf(3), async () => {
+        expect((await ask(small, body, payment)).status).to.equal(200);
+        const tooMuch = await ask(small, chat("all of it and a bit more than there is", { max_tokens: 100 }), payment);
+        expect(await errorCode(tooMuch)).to.equal("session_exhausted");
+        // and a new one can be signed for what that request may cost
+        const required = decodePaymentRequiredHeader(tooMuch.headers.get("payment-required") ?? "");
+        expect(BigInt(required.accepts[0]?.amount ?? 0) > cap).to.equal(true);
+      });
+    });
+
+    it("restart_openSession_goesOnAndIsSettledOnce", async () => {
+      const storeFile = fixture.newFile();
+      const nodes = [{ url: node.url, token: NODE_TOKEN }];
+      const first = fixture.newGateway({ storeFile, nodes, opgPrice: priceOf("0.05"), sessionIdleMs: 3_600_000 });
+      await first.start();
+      const payment = await pay(first, chat("before"));
+      expect((await ask(first, chat("before"), payment)).status).to.equal(200);
+      await first.stop();
+      await settling(costOf(1) + costOf(2), async () => {
+        const second = await open({ storeFile, sessionIdleMs: 300, sweepMs: 20 });
+        expect(owed(second)).to.equal(costOf(1));
+        expect((await ask(second, chat("and after"), payment)).status).to.equal(200);
+      });
+    });
+  });
+
+  describe("attacks", () => {
+    const now = (): bigint => BigInt(Math.floor(Date.now() / 1000));
+    const other = `0x${"98".repeat(20)}`;
+    const cases: [string, string, () => Partial<PermitFields>, Partial<PaymentPayload["accepted"]>?][] = [
+      ["lessThanTheCap", "permit2_amount_mismatch", () => ({ amount: CAP - 1n })],
+      ["lessThanTheCapInItsTermsToo", "no_matching_requirements", () => ({}), { amount: (CAP - 1n).toString() }],
+      ["nothing", "no_matching_requirements", () => ({}), { amount: "0" }],
+      ["otherToken", "permit2_token_mismatch", () => ({ token: other })],
+      ["otherTokenInItsTermsToo", "no_matching_requirements", () => ({}), { asset: other }],
+      ["otherNetwork", "no_matching_requirements", () => ({}), { network: "eip155:8453" }],
+      ["otherChainUnderTheSignature", "invalid_permit2_signature", () => ({ chainId: 8453n })],
+      ["otherRecipient", "invalid_permit2_recipient_mismatch", () => ({ to: other })],
+      ["otherRecipientInItsTermsToo", "no_matching_requirements", () => ({}), { payTo: other }],
+      ["otherFacilitator", "upto_facilitator_mismatch", () => ({ facilitator: other })],
+      ["otherSpender", "invalid_permit2_spender", () => ({ spender: other })],
+      ["expired", "payment_expires_too_soon", () => ({ deadline: now() - 10n })],
+      ["expiresDuringTheInference", "payment_expires_too_soon", () => ({ deadline: now() + 100n })],
+      ["notYetValid", "permit2_not_yet_valid", () => ({ validAfter: now() + 1_000n })],
+    ];
+    for (const [name, code, changes, terms] of cases) {
+      it(`post_${name}_isRefusedBeforeTheModelRuns`, async () => {
+        const count = node.inferences;
+        const body = chat("for nothing");
+        const payment = await fixture.pay(gateway, body, {
+          client: stockClient(fixture.chain, fixture.payer),
+          change: ({ accepted }) => craftedPermit(fixture.chain, fixture.payer, { ...accepted, ...terms }, changes()),
+        });
+        const response = await ask(gateway, body, payment);
+        expect(response.status).to.equal(402);
+        const { error } = (await response.json()) as { error: { code: string; message: string } };
+        expect(error.code, error.message).to.equal(code);
+        // what to do
+        expect(error.message).to.match(/sign|pay/);
+        expect(node.inferences).to.equal(count);
+      });
+    }
+
+    it("post_noAllowance_saysHowToGiveOne", async () => {
+      const payer = fixture.chain.account(6);
+      await (await fixture.chain.opg.transfer(payer.address, CAP)).wait();
+      const response = await ask(gateway, chat("x"), await crafted(gateway, chat("x"), {}, payer));
+      expect(response.status).to.equal(402);
+      const { error } = (await response.json()) as { error: { code: string; message: string } };
+      expect(error.code).to.equal("permit2_allowance_required");
+      expect(error.message).to.contain(PERMIT2_ADDRESS);
+    });
+
+    it("post_sameNonceWithAnotherSignature_isRefused", async () => {
+      const body = chat("mine");
+      const nonce = 4_711n;
+      const first = await crafted(gateway, body, { nonce });
+      const second = await crafted(gateway, body, { nonce, deadline: now() + 3_000n });
+      expect((await ask(gateway, body, first)).status).to.equal(200);
+      for (const asked of [body, chat("more")]) {
+        expect(await errorCode(await ask(gateway, asked, second))).to.equal("payment_already_used");
+      }
+    });
+
+    it("post_sameNonceByExactAndUpto_buysOnce", async () => {
+      const body = chat("twice");
+      const nonce = 4_712n;
+      const exact = await fixture.pay(gateway, body, {
+        client: stockClient(fixture.chain, fixture.payer, ["exact"]).registerPolicy((_version, all) =>
+          all.filter(({ extra }) => extra?.assetTransferMethod === "permit2"),
+        ),
+        change: (payload) => craftedExactPermit(payload, nonce),
+      });
+      const upto = await crafted(gateway, body, { nonce });
+      expect((await ask(gateway, body, upto)).status).to.equal(200);
+      expect(await errorCode(await ask(gateway, body, exact))).to.equal("payment_already_used");
+    });
+
+    it("post_manySessionsOfAPayerWhoHoldsLittle_areServedForWhatItHolds", async () => {
+      const payer = fixture.chain.account(7);
+      await (await fixture.chain.opg.transfer(payer.address, CAP)).wait();
+      await (await fixture.chain.opg.connect(payer).approve(PERMIT2_ADDRESS, MaxUint256)).wait();
+      const body = (i: number): object => chat(`session ${i}`, { max_tokens: 10 });
+      const worst = INPUT * BigInt(JSON.stringify(body(0)).length) + OUTPUT * 10n;
+      // each of ten sessions may cost a fourth of what the payer holds
+      const strict = await open({ exposureCapWei: 4n * worst });
+      const released = Promise.withResolvers<void>();
+      node.script = async (words, say) => {
+        await released.promise;
+        words.forEach(say);
+      };
+      const payments = await Promise.all(Array.from({ length: 10 }, (_, i) => pay(strict, body(i), payer)));
+      let refused = 0;
+      const asked = payments.map(async (payment, i) => {
+        const { status } = await ask(strict, body(i), payment);
+        if (status === 429) refused++;
+        return status;
+      });
+      await eventually(() => refused === 6, "six refused");
+      released.resolve();
+      expect((await Promise.all(asked)).filter((status) => status === 200)).to.have.length(4);
+    });
+
+    it("post_nodeThatChargesMoreThanItsTokens_isNotPaid", async () => {
+      const greedy = fixture.newNode({ tokenPrice: TOKEN_PRICE, maxOutputTokens: 1_000 });
+      const at = await withTamperedNode(greedy, (json) => ({
+        ...json,
+        usage: { prompt_tokens: 1, completion_tokens: 1 },
+      }));
+      const payment = await pay(at.gateway, chat("a b c"));
+      const response = await ask(at.gateway, chat("a b c"), payment);
+      expect(response.status).to.equal(502);
+      expect(await errorCode(response)).to.equal("bad_receipt");
+      expect(at.gateway.sessions.counts()).to.include({ settling: 0, settled: 0 });
+      await at.stop();
+    });
+  });
+
+  /** An `exact` payment by Permit2 with a chosen nonce. */
+  async function craftedExactPermit({ accepted }: PaymentPayload, nonce: bigint): Promise<PaymentPayload> {
+    const deadline = BigInt(Math.floor(Date.now() / 1000)) + 3_600n;
+    const message = {
+      permitted: { token: getAddress(accepted.asset), amount: accepted.amount },
+      spender: x402ExactPermit2ProxyAddress,
+      nonce: nonce.toString(),
+      deadline: deadline.toString(),
+      witness: { to: getAddress(accepted.payTo), validAfter: "0" },
+    };
+    const types = Object.fromEntries(
+      Object.entries(permit2WitnessTypes).map(([name, members]) => [name, [...members]]),
+    );
+    const domain = { name: "Permit2", chainId: fixture.chain.chainId, verifyingContract: PERMIT2_ADDRESS };
+    const signature = await fixture.payer.signTypedData(domain, types, message);
+    return {
+      x402Version: 2,
+      resource: { url: "http://127.0.0.1/test" },
+      accepted,
+      payload: { signature, permit2Authorization: { from: fixture.payer.address, ...message } },
+    };
+  }
+
+  /** A gateway before a node whose answers are changed on their way. */
+  async function withTamperedNode(
+    behind: ScriptedNode,
+    change: (json: Record<string, unknown>) => object,
+  ): Promise<{ gateway: Gateway; stop: () => Promise<void> }> {
+    await behind.start();
+    const proxy = Fastify();
+    proxy.removeAllContentTypeParsers();
+    proxy.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+    proxy.all("/*", async (request, reply) => {
+      const headers = new Headers(request.headers as Record<string, string>);
+      for (const name of ["host", "connection", "content-length", "transfer-encoding"]) headers.delete(name);
+      const answer = await fetch(behind.url + request.url, {
+        method: request.method,
+        headers,
+        ...(request.method === "POST" && { body: new Uint8Array(request.body as Buffer) }),
+      });
+      const json = (await answer.json()) as Record<string, unknown>;
+      return reply.code(answer.status).send("opengradient" in json ? change(json) : json);
+    });
+    const url = await proxy.listen({ host: "127.0.0.1", port: 0 });
+    return {
+      gateway: await open({ nodes: [{ url, token: NODE_TOKEN }] }),
+      stop: async () => {
+        await proxy.close();
+        await behind.stop();
+      },
+    };
+  }
 });

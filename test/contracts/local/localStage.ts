@@ -1,7 +1,7 @@
 import type { HardhatEthersSigner } from "@nomicfoundation/hardhat-ethers/types";
-import { permit2WitnessTypes, uptoPermit2WitnessTypes } from "@x402/evm";
+import { claimBatchTypes, permit2WitnessTypes, refundTypes, uptoPermit2WitnessTypes, voucherTypes } from "@x402/evm";
 import { AbiCoder, Contract, MaxUint256, Signature, id, keccak256 } from "ethers";
-import type { BytesLike, TypedDataDomain, TypedDataField } from "ethers";
+import type { TypedDataDomain, TypedDataField } from "ethers";
 import { network } from "hardhat";
 import type { NetworkConnection } from "hardhat/types/network";
 
@@ -74,7 +74,9 @@ export const rawProvider = ({ provider }: NetworkConnection) => ({
   send: (method: string, params: unknown[]): Promise<unknown> => provider.request({ method, params }),
 });
 
-type Types = Record<string, TypedDataField[]>;
+/** The packages' types are constants; ethers wants to be able to write. */
+export const mutable = (types: object) => types as Record<string, TypedDataField[]>;
+
 const NO_TIME = 2n ** 40n;
 
 /** A signed Permit2 transfer: arguments of the proxies' `settle`. */
@@ -107,7 +109,7 @@ async function signPermit<Witness extends object>(
     permit,
     owner: payer.address,
     witness,
-    signature: await payer.signTypedData(domain, types as Types, message),
+    signature: await payer.signTypedData(domain, mutable(types), message),
   };
 }
 
@@ -195,7 +197,7 @@ export async function permit2Data(
   { opg, payer, batch, permit2Domain }: LocalStage,
   config: ChannelConfig,
   amount: bigint,
-  { nonce = 0n, approval = "0x" as BytesLike } = {},
+  { nonce = 0n, approval = "0x" } = {},
 ): Promise<string> {
   const types = {
     PermitWitnessTransferFrom: [
@@ -234,14 +236,8 @@ export async function claimOf(
   maxClaimableAmount: bigint,
   { totalClaimed = maxClaimableAmount, signer = payer, domain = batchDomain } = {},
 ) {
-  const types = {
-    Voucher: [
-      { name: "channelId", type: "bytes32" },
-      { name: "maxClaimableAmount", type: "uint128" },
-    ],
-  };
   const channelId = await batch.getChannelId(config);
-  const signature = await signer.signTypedData(domain, types, { channelId, maxClaimableAmount });
+  const signature = await signer.signTypedData(domain, mutable(voucherTypes), { channelId, maxClaimableAmount });
   return { voucher: { channel: config, maxClaimableAmount }, signature, totalClaimed };
 }
 
@@ -249,14 +245,6 @@ export type Claim = Awaited<ReturnType<typeof claimOf>>;
 
 /** The receiver's authorizer's signature of a batch of claims. */
 export async function signClaims(stage: LocalStage, claims: readonly Claim[], signer = stage.authorizer) {
-  const types = {
-    ClaimBatch: [{ name: "claims", type: "ClaimEntry[]" }],
-    ClaimEntry: [
-      { name: "channelId", type: "bytes32" },
-      { name: "maxClaimableAmount", type: "uint128" },
-      { name: "totalClaimed", type: "uint128" },
-    ],
-  };
   const entries = await Promise.all(
     claims.map(async ({ voucher, totalClaimed }) => ({
       channelId: await stage.batch.getChannelId(voucher.channel),
@@ -264,7 +252,7 @@ export async function signClaims(stage: LocalStage, claims: readonly Claim[], si
       totalClaimed,
     })),
   );
-  return signer.signTypedData(stage.batchDomain, types, { claims: entries });
+  return signer.signTypedData(stage.batchDomain, mutable(claimBatchTypes), { claims: entries });
 }
 
 /** The receiver's authorizer's signature of a refund. */
@@ -275,12 +263,6 @@ export async function signRefund(
   nonce: bigint,
   signer = authorizer,
 ) {
-  const types = {
-    Refund: [
-      { name: "channelId", type: "bytes32" },
-      { name: "nonce", type: "uint256" },
-      { name: "amount", type: "uint128" },
-    ],
-  };
-  return signer.signTypedData(batchDomain, types, { channelId: await batch.getChannelId(config), nonce, amount });
+  const message = { channelId: await batch.getChannelId(config), nonce, amount };
+  return signer.signTypedData(batchDomain, mutable(refundTypes), message);
 }

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { Interface } from "ethers";
+import type { Interface } from "ethers";
 
 import { x402Addresses } from "../../../../simulator/chain/x402/x402Addresses.ts";
 import { freshState } from "../../../support/freshState.ts";
@@ -123,10 +123,7 @@ describe("LocalBatchSettlement: attacks", () => {
     const { network } = await import("hardhat");
     const elsewhere = await network.create({ override: { chainId: 8453 } });
     try {
-      const code = await stage.connection.provider.request({
-        method: "eth_getCode",
-        params: [x402Addresses.batchSettlement, "latest"],
-      });
+      const code = await stage.connection.ethers.provider.getCode(x402Addresses.batchSettlement);
       await elsewhere.provider.request({ method: "hardhat_setCode", params: [x402Addresses.batchSettlement, code] });
       const there = await elsewhere.ethers.getContractAt("LocalBatchSettlement", x402Addresses.batchSettlement);
       await expect(there.settle(stage.receiver.address, stage.payer.address))

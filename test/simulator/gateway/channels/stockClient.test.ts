@@ -81,7 +81,7 @@ for (const transfer of ["eip3009", "permit2"] as const) {
     });
 
     /** A client with a wallet that has forgotten everything, or not. */
-    function client(storage = new InMemoryClientChannelStorage(), salt = `0x${"00".repeat(32)}`) {
+    function client(storage = new InMemoryClientChannelStorage(), salt: Hex = `0x${"00".repeat(32)}`) {
       const chain = privateKeyToAccount(stage.payer.privateKey as Hex);
       const readContract = async ({ address, abi, functionName, args }: ContractRead): Promise<unknown> => {
         const contract = new Contract(address, abi as InterfaceAbi, stage.payer.provider);

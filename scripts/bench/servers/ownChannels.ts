@@ -12,6 +12,7 @@ import { pino } from "pino";
 import { IBatchSettlement__factory } from "../../../typechain-types/index.ts";
 import { connectChain } from "../../../simulator/chain/connectChain.ts";
 import { ChannelLane } from "../../../simulator/gateway/channels/ChannelLane.ts";
+import { resolveLimits } from "../../../simulator/http/HttpLimits.ts";
 import { ForwardingNode } from "../../../simulator/nodes/ForwardingNode.ts";
 import { ReceiptStore } from "../../../simulator/nodes/ReceiptStore.ts";
 import { RequestBody } from "../../../simulator/nodes/RequestBody.ts";
@@ -78,7 +79,7 @@ const server = createServer((_request, response) => {
   const required = { x402Version: 2, error: "payment_required", resource: { url: "x" }, accepts };
   response.writeHead(402, { "payment-required": encodePaymentRequiredHeader(required as never) }).end();
 });
-lane.takeFirst(server, { bodyLimitBytes: 1 << 20, headerCount: 50 });
+lane.takeFirst(server, resolveLimits({ refusalsPerMinute: Infinity, paidPerMinute: Infinity }));
 server.listen(0, "127.0.0.1");
 await once(server, "listening");
 answerQuestions(() => Promise.resolve({ waiting: 0, onChain: 0, unit: "channels" }));

@@ -90,7 +90,8 @@ export const requirementsSchema = z.object({
   asset: addressText,
   amount: uint256Text,
   payTo: addressText,
-  maxTimeoutSeconds: z.number().positive(),
+  /** 0 in what the packages ask for on behalf of a receiver. */
+  maxTimeoutSeconds: z.number().nonnegative(),
   extra: z.record(z.string(), z.unknown()),
 });
 

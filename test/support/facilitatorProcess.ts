@@ -18,7 +18,7 @@ export interface FacilitatorProcessSettings {
 }
 
 export interface StoreModule {
-  openPaymentStore(settings: unknown): Promise<PaymentStore>;
+  openPaymentStore: (settings: unknown) => Promise<PaymentStore>;
 }
 
 /** A payment that is owed. */

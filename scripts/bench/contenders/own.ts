@@ -17,13 +17,11 @@ export interface OwnOptions {
   /** Which of ours this is, from 0: each has a facilitator account of its own. */
   index: number;
   upstream: string;
-  /** Where the schemes that need one on its own have it. */
-  facilitatorUrl: string;
   chain: BenchChain;
 }
 
 /** Our gateway, with its node and its facilitator in one process. */
-export function own({ name, title, scheme, index, upstream, facilitatorUrl, chain }: OwnOptions): Contender {
+export function own({ name, title, scheme, index, upstream, chain }: OwnOptions): Contender {
   return {
     name,
     title,
@@ -36,11 +34,12 @@ export function own({ name, title, scheme, index, upstream, facilitatorUrl, chai
         settlement: chain.settlement,
         facilitatorKey: facilitator!.privateKey,
         operator: operator!.address,
+        operatorKey: operator!.privateKey,
         priceWei: PRICE_WEI.toString(),
         weiPerToken: WEI_PER_TOKEN.toString(),
       };
       const file = scheme === "batch-settlement" ? "../servers/ownChannels.ts" : "../servers/ownGateway.ts";
-      const server = await startServer(new URL(file, import.meta.url), { ...settings, facilitatorUrl });
+      const server = await startServer(new URL(file, import.meta.url), settings);
       const requests = await paidRequests(name, server.url, scheme);
       const receipts = { operator: operator!.address, signer: server.facts["signer"] as Hex };
       return {

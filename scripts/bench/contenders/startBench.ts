@@ -49,7 +49,6 @@ export async function startBench(names: readonly ContenderName[], progress: (lin
           index: 0,
           upstream,
           chain,
-          facilitatorUrl: facilitator.url,
         }),
       "batch-settlement": () =>
         own({
@@ -59,7 +58,6 @@ export async function startBench(names: readonly ContenderName[], progress: (lin
           index: 1,
           upstream,
           chain,
-          facilitatorUrl: facilitator.url,
         }),
       "stock-exact": () => stockly("exact"),
       "stock-upto": () => stockly("upto"),

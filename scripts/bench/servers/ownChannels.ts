@@ -5,25 +5,28 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodePaymentRequiredHeader } from "@x402/core/http";
-import { HTTPFacilitatorClient } from "@x402/core/server";
-import { BATCH_SETTLEMENT_ADDRESS } from "@x402/evm";
-import { keccak256, toUtf8Bytes } from "ethers";
+import type { PaymentRequired } from "@x402/core/types";
+import { keccak256, toUtf8Bytes, Wallet } from "ethers";
 import { pino } from "pino";
-import { IBatchSettlement__factory } from "../../../typechain-types/index.ts";
 import { connectChain } from "../../../simulator/chain/connectChain.ts";
+import { Facilitator } from "../../../simulator/facilitator/Facilitator.ts";
+import { ChannelClaimer } from "../../../simulator/gateway/channels/ChannelClaimer.ts";
 import { ChannelLane } from "../../../simulator/gateway/channels/ChannelLane.ts";
-import { resolveLimits } from "../../../simulator/http/HttpLimits.ts";
+import { decodePaymentHeader } from "../../../simulator/gateway/channels/ChannelPayment.ts";
+import { channelReader } from "../../../simulator/gateway/channels/readChannels.ts";
+import { walletAuthorizer } from "../../../simulator/gateway/channels/ReceiverAuthorizer.ts";
 import { ForwardingNode } from "../../../simulator/nodes/ForwardingNode.ts";
 import { ReceiptStore } from "../../../simulator/nodes/ReceiptStore.ts";
 import { RequestBody } from "../../../simulator/nodes/RequestBody.ts";
 import { GroupCommit } from "../../../simulator/persistence/GroupCommit.ts";
 import { randomKey, signerFromKey } from "../../../simulator/receipts/secp256k1.ts";
 import type { Hex } from "../../../simulator/receipts/types.ts";
-import { answerQuestions, serve, settings } from "../harness/serve.ts";
+import type { Settlement } from "../harness/Contender.ts";
 import { CHAT_BODY } from "../contenders/unpaid.ts";
-import type { OwnGatewaySettings } from "./ownGateway.ts";
+import { answerQuestions, serve, settings } from "../harness/serve.ts";
+import type { Backlog, OwnGatewaySettings } from "./ownGateway.ts";
 
-const given = settings<OwnGatewaySettings & { facilitatorUrl: string }>();
+const given = settings<OwnGatewaySettings>();
 const logger = pino({ level: "warn" });
 const directory = mkdtempSync(join(tmpdir(), "bench-gateway-"));
 const chain = await connectChain({ url: given.chainUrl });
@@ -42,50 +45,67 @@ const node = new ForwardingNode({
   offers: [{ id: "bench", modelId: keccak256(toUtf8Bytes("bench")) as Hex, feeWei: BigInt(given.priceWei) }],
   upstream: { baseUrl: `${given.upstream}/v1` },
 });
-const contract = IBatchSettlement__factory.connect(BATCH_SETTLEMENT_ADDRESS, chain.provider);
+const facilitator = new Facilitator({
+  chain,
+  signer: new Wallet(given.facilitatorKey),
+  outboxFile: join(directory, "outbox.sqlite"),
+  logger,
+  plainTokens: [given.asset],
+});
+await facilitator.start();
+const operator = new Wallet(given.operatorKey);
+const authorizer = walletAuthorizer(operator, chain.chainId);
 const lane = new ChannelLane({
   domain,
   asset: given.asset,
   assetName: "OpenGradient",
   assetVersion: "1",
-  receiverAuthorizer: given.operator,
+  receiverAuthorizer: operator.address.toLowerCase() as Hex,
+  authorizer,
   sellers: [node],
   commits,
-  rail: new HTTPFacilitatorClient({ url: given.facilitatorUrl }),
-  readChannels: (ids) =>
-    Promise.all(
-      ids.map(async (id) => {
-        const [{ balance, totalClaimed }, { initiatedAt }, refundNonce] = await Promise.all([
-          contract.channels(id),
-          contract.pendingWithdrawals(id),
-          contract.refundNonce(id),
-        ]);
-        return {
-          balanceWei: balance,
-          claimedWei: totalClaimed,
-          withdrawRequestedAt: Number(initiatedAt),
-          refundNonce,
-        };
-      }),
-    ),
+  rail: facilitator,
+  readChannels: channelReader(chain.provider),
   quote: () => ({
     capWei: BigInt(given.priceWei),
     tariff: { baseWei: 0n, inputWei: BigInt(given.weiPerToken), outputWei: BigInt(given.weiPerToken) },
   }),
   logger,
 });
-const server = createServer((_request, response) => {
-  const accepts = lane.requirements(new RequestBody("chat", Buffer.from(CHAT_BODY)));
-  const required = { x402Version: 2, error: "payment_required", resource: { url: "x" }, accepts };
-  response.writeHead(402, { "payment-required": encodePaymentRequiredHeader(required as never) }).end();
+const claimer = new ChannelClaimer({ book: lane.book, terms: lane.terms, rail: facilitator, authorizer, logger });
+const server = createServer((request, response) => {
+  const header = request.headers["payment-signature"];
+  const parts: Buffer[] = [];
+  request.on("data", (part: Buffer) => parts.push(part));
+  request.on("end", () => {
+    if (typeof header === "string") {
+      const http = { headers: request.headers, url: "http://bench" };
+      void lane.answer("chat", Buffer.concat(parts), decodePaymentHeader(header), http, response);
+      return;
+    }
+    const accepts = lane.requirements(new RequestBody("chat", Buffer.from(CHAT_BODY)));
+    const required: PaymentRequired = { x402Version: 2, resource: { url: "http://bench" }, accepts };
+    response.writeHead(402, { "payment-required": encodePaymentRequiredHeader(required) }).end();
+  });
 });
-lane.takeFirst(server, resolveLimits({ refusalsPerMinute: Infinity, paidPerMinute: Infinity }));
+const many = Number.MAX_SAFE_INTEGER;
+lane.takeFirst(server, {
+  bodyBytes: 1 << 20,
+  headerCount: 50,
+  paymentHeaderBytes: 1 << 14,
+  refusalsPerMinute: many,
+  paidPerMinute: many,
+});
 server.listen(0, "127.0.0.1");
 await once(server, "listening");
-answerQuestions(() => Promise.resolve({ waiting: 0, onChain: 0, unit: "channels" }));
+answerQuestions<"backlog" | "settlement", Backlog | Settlement>(async (question) => {
+  if (question === "backlog") return { waiting: 0 };
+  const { channels, failed } = await claimer.run();
+  return { onChain: channels, waiting: failed, unit: "channels" };
+});
 serve({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, signer: signer.address }, async () => {
   server.closeAllConnections();
-  await node.stop();
+  await Promise.all([node.stop(), facilitator.stop()]);
   commits.close();
   chain.close();
   rmSync(directory, { recursive: true });

@@ -22,6 +22,8 @@ export interface OwnGatewaySettings {
   facilitatorKey: Hex;
   /** Whom the receipts are of, and who is paid. */
   operator: Hex;
+  /** Signs claims of its channels. */
+  operatorKey: Hex;
   priceWei: string;
   weiPerToken: string;
 }
@@ -57,6 +59,7 @@ const facilitator = new Facilitator({
   signer: new Wallet(given.facilitatorKey),
   outboxFile: join(directory, "outbox.sqlite"),
   logger,
+  plainTokens: [given.asset],
 });
 await Promise.all([node.start(), facilitator.start()]);
 const gateway = new Gateway({

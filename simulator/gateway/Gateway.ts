@@ -112,9 +112,10 @@ export class Gateway {
       new ExactMethod({ ...parts, kind: "exact/permit2", collector }),
       new UptoMethod({ ...parts, keeper, prices, sessionCapWei: options.sessionCapWei ?? DEFAULT_SESSION_CAP_WEI }),
     ];
+    const { lanes = [] } = options;
     const desk = new PaymentDesk(
       methods.filter(({ kind }) => options.methods?.includes(kind) ?? true),
-      options.lanes ?? [],
+      lanes,
     );
     const free = payment === "x402" ? undefined : new FreeDesk({ store, driver, directory, domain, asset });
     const http = (this.#http = new GatewayHttp(options.limits));
@@ -123,10 +124,13 @@ export class Gateway {
     routes.prepare(app);
     app.after(() => {
       routes.addTo(app);
-      for (const plugin of options.plugins ?? []) app.register(plugin);
+      for (const plugin of [...lanes.map((lane) => lane.plugin), ...(options.plugins ?? [])]) {
+        if (plugin !== undefined) app.register(plugin);
+      }
       app.get("/v1/models", () => this.#models());
       app.get("/health", () => this.#health());
     });
+    if (free === undefined) for (const lane of lanes) lane.takeFirst?.(app.server, http.limits);
   }
 
   /** Base URL without a path; known once started. OpenAI clients take it with "/v1". */

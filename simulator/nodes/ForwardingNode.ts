@@ -41,8 +41,8 @@ export class ForwardingNode extends InferenceNode {
 
   constructor({ offers, upstream, maxOutputTokens = Infinity, ...options }: ForwardingNodeOptions) {
     super(options, ["chat", "completion"]);
-    this.offers = offers;
-    this.#byId = new Map(offers.map((offer) => [offer.id, offer]));
+    this.offers = Number.isFinite(maxOutputTokens) ? offers.map((offer) => ({ ...offer, maxOutputTokens })) : offers;
+    this.#byId = new Map(this.offers.map((offer) => [offer.id, offer]));
     this.#upstream = new OpenAiServer(upstream);
     this.#maxOutputTokens = maxOutputTokens;
   }

@@ -124,7 +124,7 @@ export class ChannelCheckout {
         continue;
       }
       const price = quote(request.prepared.offer, { bytes: body.bytes, maxOutputTokens: body.maxOutputTokens });
-      const capWei = terms.capOf(accepted, seller.payout, price.capWei);
+      const capWei = terms.capOf(accepted, seller.payout, price.leastWei ?? price.capWei);
       if (capWei !== undefined) return { seller, request, quote: price, capWei };
       failure = new ChannelRefusal(REASONS.terms);
     }

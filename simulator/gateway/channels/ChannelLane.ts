@@ -63,7 +63,7 @@ export interface LaneRequest {
 }
 
 /** An offer, a request and its exchange as the gateway has them. */
-type ListedOffer = Pick<Offer, "payTo" | "operator" | "feeWei"> & Pick<ModelOffer, "tokenPrice">;
+type ListedOffer = Pick<Offer, "payTo" | "operator" | "feeWei"> & Pick<ModelOffer, "tokenPrice" | "maxOutputTokens">;
 type ListedRequest = Pick<ModelRequest, "kind" | "raw"> & { maxOutputTokens?: number | undefined };
 interface Exchange {
   http: FastifyRequest;

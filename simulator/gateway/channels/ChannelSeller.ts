@@ -22,11 +22,16 @@ export interface ChannelSeller {
 /** What a request costs: at most `capWei`, and where it is charged by use, what `tariff` makes of its tokens. */
 export interface Quote {
   capWei: bigint;
+  /** What a client must have accepted at least, as the most. Default: `capWei`. */
+  leastWei?: bigint;
   tariff?: Tariff;
 }
 
 /** The price of a request now. @throws GatewayError 503 while it is not known. */
-export type QuoteRequest = (offer: Pick<ModelOffer, "feeWei" | "tokenPrice">, body: QuotedBody) => Quote;
+export type QuoteRequest = (
+  offer: Pick<ModelOffer, "feeWei" | "tokenPrice" | "maxOutputTokens">,
+  body: QuotedBody,
+) => Quote;
 
 /** What the price of a request depends on. */
 export interface QuotedBody {

@@ -1,6 +1,8 @@
 import type { PaymentRequirements } from "@x402/core/types";
-import type { FastifyReply, FastifyRequest } from "fastify";
+import type { Server } from "node:http";
+import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from "fastify";
 import type { Charge } from "../../facilitator/payment.ts";
+import type { HttpLimits } from "../../http/HttpLimits.ts";
 import type { Hex } from "../../receipts/types.ts";
 import type { Answer } from "../Answer.ts";
 import type { Offer } from "../NodeDirectory.ts";
@@ -49,4 +51,10 @@ export interface PaymentLane {
    * @throws GatewayError 402 to have the client told what can be signed instead.
    */
   serve(request: ModelRequest, payment: unknown, exchange: Exchange): Promise<FastifyReply>;
+
+  /** Further routes that the scheme needs. */
+  readonly plugin?: FastifyPluginCallback;
+
+  /** Serves, ahead of Fastify, what it can serve faster. */
+  takeFirst?(server: Server, limits: HttpLimits): void;
 }

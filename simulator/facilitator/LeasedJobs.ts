@@ -28,6 +28,7 @@ export class LeasedJobs {
   #wake: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
   #lookAgain = false;
+  #deaf: Promise<(() => Promise<void>) | undefined> | undefined;
 
   constructor(options: LeasedJobsOptions) {
     this.#options = options;
@@ -43,6 +44,12 @@ export class LeasedJobs {
     this.#worker = { account, id: randomUUID() };
     this.#renewal = setInterval(() => void this.#renew(), this.#options.leaseMs / 3);
     this.#renewal.unref();
+    this.#deaf = this.#options.store
+      .onWork?.(account, () => this.look())
+      .catch((error: unknown) => {
+        this.#options.logger.error({ err: error }, "payment store tells of no work; it is looked into instead");
+        return undefined;
+      });
     this.look();
   }
 
@@ -52,6 +59,9 @@ export class LeasedJobs {
     clearInterval(this.#renewal);
     clearTimeout(this.#wake);
     this.#renewal = undefined;
+    await (
+      await this.#deaf
+    )?.();
     await looking;
     await Promise.all(this.#busy.values());
   }

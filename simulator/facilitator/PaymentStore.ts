@@ -158,6 +158,12 @@ export interface PaymentStore {
   /** Forgets settled jobs that the chain refuses since before `expiredBefore`, Unix seconds. @returns how many. */
   prune(expiredBefore: bigint): Promise<number>;
 
+  /**
+   * Calls `listener` when somebody else may have left something for `account` to claim. A store without it is looked into now and then.
+   * @returns how to stop that.
+   */
+  onWork?(account: Hex, listener: () => void): Promise<() => Promise<void>>;
+
   close(): Promise<void>;
 }
 

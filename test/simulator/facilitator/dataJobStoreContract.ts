@@ -86,7 +86,8 @@ export function itKeepsDataJobs(create: () => Promise<SharedDataJobs>): void {
   it("add_anotherStatementOrPayment_isRefused", async () => {
     const job = newJob();
     await store.add(job);
-    const codes = async (changed: NewDataJob): Promise<unknown> => ((await rejection(other.add(changed))) as DataConflictError).code;
+    const codes = async (changed: NewDataJob): Promise<unknown> =>
+      ((await rejection(other.add(changed))) as DataConflictError).code;
     expect(await codes({ ...newJob({ payment: job.payment }) })).to.equal("payment_already_reported");
     expect(await codes({ ...job, type: "individual" })).to.equal("payment_already_reported");
     expect(await codes({ ...job, operator: "other" })).to.equal("payment_already_reported");

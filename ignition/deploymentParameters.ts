@@ -51,6 +51,14 @@ export const deploymentParametersSchema = z.strictObject({
   escrowProtocolBps: basisPoints,
   /** NitroAttestationVerifier: the root certificate, DER. AWS's on public chains. */
   attestationRoot: bytes,
+  /** OpgPriceFeed. Without reporters it is closed until the owner adds some. */
+  priceTerms: z.strictObject({
+    quorum: z.int().min(3).max(15),
+    maxAge: seconds,
+    maxSpreadBps: basisPoints,
+    maxStepBps: basisPoints,
+  }),
+  priceReporters: z.array(address).max(15),
 });
 
 export type DeploymentParameters = z.output<typeof deploymentParametersSchema>;
@@ -101,7 +109,7 @@ export function checkDeploymentParameters(parameters: DeploymentParameters, chai
 }
 
 function publicRules(parameters: DeploymentParameters): [holds: boolean, problem: string][] {
-  const { owner, treasury, unbonding, minimums, terms } = parameters;
+  const { owner, treasury, unbonding, minimums, terms, priceReporters } = parameters;
   const known = new Set<string>(devAccounts().map((account) => getAddress(account.address)));
   const stakes = [parameters.inferenceStake, parameters.verifierStake, minimums.operatorStake, minimums.seatStake];
   return [
@@ -109,6 +117,10 @@ function publicRules(parameters: DeploymentParameters): [holds: boolean, problem
     [treasury !== ZERO_ADDRESS, "`treasury` is not set: put the address that shall receive the supply"],
     [!known.has(owner), "`owner` is a development account, whose key everybody knows"],
     [!known.has(treasury), "`treasury` is a development account, whose key everybody knows"],
+    [
+      !priceReporters.some((reporter) => known.has(reporter)),
+      "one of `priceReporters` is a development account, whose key everybody knows",
+    ],
     [unbonding >= 7 * DAY, `\`unbonding\` is ${unbonding} s: expected 7 days or more`],
     [terms.window >= HOUR, `\`terms.window\` is ${terms.window} s: expected an hour or more`],
     [terms.accountability >= DAY, `\`terms.accountability\` is ${terms.accountability} s: expected a day or more`],

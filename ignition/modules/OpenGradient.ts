@@ -42,6 +42,11 @@ export default buildModule("OpenGradient", (m) => {
     owner,
   ]);
   const teeInference = m.contract("TEEInferenceVerifier", [nodes]);
+  const priceFeed = m.contract("OpgPriceFeed", [
+    owner,
+    m.getParameter("priceTerms"),
+    m.getParameter<string[]>("priceReporters"),
+  ]);
   const trusted = m.call(nodes, "addVerifier", [attestation]);
 
   const slasher = m.call(staking, "setSlasher", [settlement, true]);
@@ -54,5 +59,5 @@ export default buildModule("OpenGradient", (m) => {
   m.call(settlement, "transferOwnership", [owner], { id: "offerSettlement" });
   m.call(escrow, "transferOwnership", [owner], { id: "offerEscrow" });
 
-  return { opg, staking, nodes, models, settlement, escrow, p384, sha384, attestation, teeInference };
+  return { opg, staking, nodes, models, settlement, escrow, p384, sha384, attestation, teeInference, priceFeed };
 });

@@ -23,11 +23,11 @@ export class DeploymentMismatchError extends Error {
  * @throws DeploymentMismatchError
  */
 export async function checkDeployment(contracts: Contracts, parameters: DeploymentParameters): Promise<void> {
-  const { opg, staking, nodes, models, settlement, escrow, attestation, teeInference } = contracts;
+  const { opg, staking, nodes, models, settlement, escrow, attestation, teeInference, priceFeed } = contracts;
   const [opgAddress, stakingAddress, nodesAddress, modelsAddress] = await Promise.all(
     [opg, staking, nodes, models].map(async (contract) => getAddress(await contract.getAddress())),
   );
-  const { minimums, terms } = parameters;
+  const { minimums, terms, priceTerms } = parameters;
   const deployedTerms = await settlement.terms(1);
   const checks: [what: string, found: Promise<unknown>, expected: unknown][] = [
     ["NodeStaking.token", staking.token(), opgAddress],
@@ -60,8 +60,19 @@ export async function checkDeployment(contracts: Contracts, parameters: Deployme
       getAddress(await attestation.getAddress()),
     ],
     ["TEEInferenceVerifier.registry", teeInference.registry(), nodesAddress],
+    [
+      "OpgPriceFeed.terms",
+      priceFeed.terms().then((found) => found.join()),
+      [priceTerms.quorum, priceTerms.maxAge, priceTerms.maxSpreadBps, priceTerms.maxStepBps].join(),
+    ],
+    [
+      "OpgPriceFeed reporters",
+      priceFeed.observations().then((list) => list.map(({ reporter }) => reporter).join()),
+      parameters.priceReporters.join(),
+    ],
     ...Object.entries({
       NitroAttestationVerifier: attestation,
+      OpgPriceFeed: priceFeed,
       NodeStaking: staking,
       NodeRegistry: nodes,
       ProofSettlement: settlement,

@@ -8,6 +8,7 @@ import {
   NodeRegistry__factory,
   NodeStaking__factory,
   OPG__factory,
+  OpgPriceFeed__factory,
   P384Verifier__factory,
   ProofSettlement__factory,
   Sha384__factory,
@@ -20,6 +21,7 @@ import type {
   NodeRegistry,
   NodeStaking,
   OPG,
+  OpgPriceFeed,
   ProofSettlement,
   TEEInferenceVerifier,
 } from "../../typechain-types/index.ts";
@@ -38,6 +40,7 @@ export const CONTRACT_NAMES = [
   "Sha384",
   "NitroAttestationVerifier",
   "TEEInferenceVerifier",
+  "OpgPriceFeed",
 ] as const;
 export type ContractName = (typeof CONTRACT_NAMES)[number];
 
@@ -51,6 +54,7 @@ export interface Contracts {
   readonly escrow: InferenceEscrow;
   readonly attestation: NitroAttestationVerifier;
   readonly teeInference: TEEInferenceVerifier;
+  readonly priceFeed: OpgPriceFeed;
 }
 
 const FACTORIES = {
@@ -64,6 +68,7 @@ const FACTORIES = {
   Sha384: Sha384__factory,
   NitroAttestationVerifier: NitroAttestationVerifier__factory,
   TEEInferenceVerifier: TEEInferenceVerifier__factory,
+  OpgPriceFeed: OpgPriceFeed__factory,
 } satisfies Record<ContractName, { abi: InterfaceAbi }>;
 
 /** The address book is of other versions of the contracts than the bindings. */
@@ -98,5 +103,6 @@ export function connectContracts(book: AddressBook, runner: ContractRunner): Con
     escrow: InferenceEscrow__factory.connect(address("InferenceEscrow"), runner),
     attestation: NitroAttestationVerifier__factory.connect(address("NitroAttestationVerifier"), runner),
     teeInference: TEEInferenceVerifier__factory.connect(address("TEEInferenceVerifier"), runner),
+    priceFeed: OpgPriceFeed__factory.connect(address("OpgPriceFeed"), runner),
   };
 }

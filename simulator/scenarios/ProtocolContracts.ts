@@ -15,7 +15,7 @@ export interface ProtocolContracts extends Contracts {
 
 export function protocolContracts(book: AddressBook, chain: Chain): ProtocolContracts {
   const { OPG, NodeStaking, NodeRegistry, ModelRegistry, ProofSettlement, InferenceEscrow } = book.contracts;
-  const { NitroAttestationVerifier, TEEInferenceVerifier } = book.contracts;
+  const { NitroAttestationVerifier, TEEInferenceVerifier, OpgPriceFeed } = book.contracts;
   return {
     ...connectContracts(book, chain.provider),
     addresses: {
@@ -27,6 +27,7 @@ export function protocolContracts(book: AddressBook, chain: Chain): ProtocolCont
       escrow: InferenceEscrow.address,
       attestation: NitroAttestationVerifier.address,
       teeInference: TEEInferenceVerifier.address,
+      priceFeed: OpgPriceFeed.address,
     },
     domain: { chainId: chain.chainId, verifyingContract: ProofSettlement.address },
     chainId: chain.chainId,

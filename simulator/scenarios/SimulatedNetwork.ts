@@ -6,11 +6,12 @@ import { parseEther } from "ethers";
 import type { Logger } from "pino";
 
 import { readDeploymentParameters, parametersFile } from "../../ignition/deploymentParameters.ts";
-import { connectChain, type Chain } from "../chain/connectChain.ts";
+import { LOCAL_CHAIN_ID, connectChain, type Chain } from "../chain/connectChain.ts";
 import { ContractRevertError } from "../chain/ContractRevertError.ts";
 import { deployOpenGradient } from "../chain/deployOpenGradient.ts";
 import { devAccounts } from "../chain/devAccounts.ts";
 import { EmbeddedChain } from "../chain/EmbeddedChain.ts";
+import { installLocalX402 } from "../chain/x402/installLocalX402.ts";
 import { CertificateChain } from "../enclave/CertificateChain.ts";
 import { Enclave } from "../enclave/Enclave.ts";
 import { TeeType } from "../enclave/EnclaveRegistrar.ts";
@@ -105,6 +106,8 @@ export class SimulatedNetwork {
       url = embedded.url;
     }
     this.chain = await connectChain({ url });
+    // what a chain of this process has from its start
+    if (rpc !== undefined && this.chain.chainId === LOCAL_CHAIN_ID) await installLocalX402(this.chain);
     this.#stops.push(() => {
       this.chain.close();
       return Promise.resolve();

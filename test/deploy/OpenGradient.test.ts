@@ -28,6 +28,7 @@ import {
   NodeRegistry__factory,
   NodeStaking__factory,
   OPG__factory,
+  OpgPriceFeed__factory,
   ProofSettlement__factory,
   TEEInferenceVerifier__factory,
 } from "../../typechain-types/index.ts";
@@ -128,6 +129,7 @@ describe("deploying OpenGradient", () => {
         escrow: InferenceEscrow__factory.connect(await at(deployed.escrow), provider),
         attestation: NitroAttestationVerifier__factory.connect(await at(deployed.attestation), provider),
         teeInference: TEEInferenceVerifier__factory.connect(await at(deployed.teeInference), provider),
+        priceFeed: OpgPriceFeed__factory.connect(await at(deployed.priceFeed), provider),
       };
       await checkDeployment(contracts, parameters);
     } finally {

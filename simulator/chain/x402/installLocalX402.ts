@@ -45,10 +45,13 @@ const CREATE2_DEPLOYER: Hex =
 /** The same, but returns the code that the contract has then: calldatacopy, create2, extcodecopy, return. */
 const CREATE2_CODE_OF: Hex = "0x602036038060205f375f35905f5ff5803b805f5f843c5ff3";
 
-type Codes = Readonly<Record<X402ContractName, Hex>>;
+/** State in which the deployer's call makes Permit2, also where it is already. */
+const BEFORE_PERMIT2 = {
+  [x402Addresses.create2Deployer]: { code: CREATE2_CODE_OF },
+  [x402Addresses.permit2]: { code: "0x", nonce: "0x0" },
+};
 
-/** The codes depend on the chain id alone, and making them takes longer than setting them. */
-const codesOfChain = new Map<bigint, Promise<Codes>>();
+type Codes = Readonly<Record<X402ContractName, Hex>>;
 
 /**
  * Puts what x402 v2 expects at its canonical addresses on a developer's chain (Hardhat, Anvil): Permit2 to the bit as CREATE2 makes it, and our own
@@ -65,7 +68,7 @@ export async function installLocalX402({ provider }: RawChain): Promise<X402Cont
       `Chain ${chainId} is nobody's own: it has x402's contracts, or needs them from x402's authors`,
     );
   }
-  const codes = await codesOf(provider, chainId);
+  const codes = await makeCodes(provider);
   const installed = await Promise.all(
     entriesOf(codes).map(async ([name, code]) => {
       const address = x402Addresses[name];
@@ -80,32 +83,23 @@ export async function installLocalX402({ provider }: RawChain): Promise<X402Cont
 
 const entriesOf = (codes: Codes) => Object.entries(codes) as [X402ContractName, Hex][];
 
-async function codesOf(provider: RawChain["provider"], chainId: bigint): Promise<Codes> {
-  const known = codesOfChain.get(chainId) ?? makeCodes(provider);
-  codesOfChain.set(chainId, known);
-  try {
-    return await known;
-  } catch (error) {
-    codesOfChain.delete(chainId);
-    throw error;
-  }
-}
-
 /** Runs the constructors in calls, which leave nothing behind: their results are the codes, immutables filled in. */
 async function makeCodes(provider: RawChain["provider"]): Promise<Codes> {
   const call = async (transaction: { to?: Hex; data: string }, ...overrides: unknown[]) =>
     (await provider.send("eth_call", [transaction, "latest", ...overrides])) as Hex;
-  const permit2 = permit2Deployment().then((data) =>
-    call({ to: x402Addresses.create2Deployer, data }, { [x402Addresses.create2Deployer]: { code: CREATE2_CODE_OF } }),
-  );
+  const permit2 = permit2Deployment().then((data) => call({ to: x402Addresses.create2Deployer, data }, BEFORE_PERMIT2));
   const standIns = Object.entries(STAND_INS).map(
     async ([name, { bytecode }]) => [name, await call({ data: bytecode })] as const,
   );
-  return {
+  const codes = {
     create2Deployer: CREATE2_DEPLOYER,
     permit2: await permit2,
     ...Object.fromEntries(await Promise.all(standIns)),
   } as Codes;
+  const empty = entriesOf(codes).filter(([, code]) => code === "0x");
+  if (empty.length > 0)
+    throw new Error(`Expected the node to run constructors in calls: ${empty.join()} came out empty`);
+  return codes;
 }
 
 /** Anvil knows Hardhat's name for it too; other nodes may know only Anvil's. */

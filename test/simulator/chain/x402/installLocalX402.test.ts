@@ -89,6 +89,8 @@ describe("installLocalX402", () => {
     await sender!.sendTransaction({ to: x402Addresses.create2Deployer, data: await permit2Deployment() });
     const code = await ethers.provider.getCode(x402Addresses.permit2);
     expect(code).not.to.equal("0x");
+    expect(await installLocalX402({ provider }), "it is there already").not.to.include("permit2");
+    expect(await ethers.provider.getCode(x402Addresses.permit2)).to.equal(code);
     expect(await installed.ethers.provider.getCode(x402Addresses.permit2)).to.equal(code);
   });
 

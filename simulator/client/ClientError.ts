@@ -12,6 +12,8 @@ export type VerificationCode =
   | "output_mismatch"
   | "payer_mismatch"
   | "fee_mismatch"
+  /** more tokens than the request has bytes, or than it allows the answer */
+  | "implausible_usage"
   | "request_id_mismatch"
   /** what the gateway says of a payment channel is not what vouchers and receipts say */
   | "channel_state_mismatch"

@@ -11,7 +11,6 @@ const responseSchema = z.looseObject({
   amount: z
     .string()
     .regex(/^[0-9]{0,78}$/)
-    .transform(BigInt)
     .optional(),
   extra: z.record(z.string(), z.unknown()).optional(),
 });
@@ -19,17 +18,20 @@ const responseSchema = z.looseObject({
 /**
  * Checks what an answer says about its payment, as far as it says anything: applications keep it beside the answer.
  * @param header PAYMENT-RESPONSE.
+ * @param feeWei of the receipt.
  * @returns its `extra`, which is about the channel if there is one.
  * @throws VerificationError payment_response_mismatch
  */
-export function checkPaymentResponse(header: string | null, { network, payer, valueWei }: PaymentTerms): unknown {
+export function checkPaymentResponse(header: string | null, { network, payer }: PaymentTerms, feeWei: bigint): unknown {
   if (header === null) return undefined;
   const parsed = responseSchema.safeParse(decode(header));
   if (!parsed.success) throw mismatch(`is no account of a payment: ${z.prettifyError(parsed.error)}`);
   const { network: where, payer: who, amount, extra } = parsed.data;
   if (where !== network) throw mismatch(`is about ${where}, not ${network}`);
   if (who !== undefined && who !== payer) throw mismatch(`is about payments of ${who}, not of ${payer}`);
-  if (amount !== undefined && amount > valueWei) throw mismatch(`says ${amount} wei, and ${valueWei} were signed`);
+  if (amount !== undefined && amount !== "" && BigInt(amount) !== feeWei) {
+    throw mismatch(`says ${amount} wei, and the receipt ${feeWei}`);
+  }
   return extra;
 }
 

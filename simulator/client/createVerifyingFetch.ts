@@ -12,6 +12,7 @@ import { checkPaymentResponse } from "./checkPaymentResponse.ts";
 import { checkReceipt } from "./checkReceipt.ts";
 import { checkTeeAnswer, teeOutputHashOf, type TeeKey } from "./checkTeeAnswer.ts";
 import { expectedFee } from "./expectedFee.ts";
+import { requirePlausible } from "./plausibleUsage.ts";
 import { kindOf, readRequest, type OutgoingRequest } from "./OutgoingRequest.ts";
 import { Payer, type OpenPayment } from "./Payer.ts";
 import { outputHashOf } from "./readAnswer.ts";
@@ -253,12 +254,14 @@ export class VerifyingFetch {
     const { models, modes = Object.values(Mode), clockToleranceSeconds = 300, signers, tee, onReceipt } = this.#options;
     const { model } = JSON.parse(body.toString("utf8")) as { model: string };
     const modelId = await models?.modelIdOf(model);
+    const usage = usageOf(answer);
+    if (authorization.scheme !== "exact") requirePlausible(usage, body);
     const bounds = { leftWei: this.#payer.leftWei(payment), maxPaymentWei: this.#options.maxPaymentWei };
     const checked = await checkReceipt(
       answer.opengradient,
       {
         payment: key,
-        fee: expectedFee(payment, usageOf(answer), bounds),
+        fee: expectedFee(payment, usage, bounds),
         inputHash: hashed("input", hash),
         outputHash: hashed("output", outputHash),
         ...(modelId !== undefined && { modelId }),
@@ -276,7 +279,7 @@ export class VerifyingFetch {
       });
     }
     const { requestId, fee } = checked.signed.receipt;
-    await this.#payer.checkStatement(payment, checkPaymentResponse(stated, authorization), fee);
+    await this.#payer.checkStatement(payment, checkPaymentResponse(stated, authorization, fee), fee);
     await this.#payer.accept(payment, fee);
     const salt = sealed && { salt: sealed.receiptSalt };
     onReceipt?.({ ...checked, requestId, kind, payment: authorization, ...salt, verifiedAtMs: Date.now() });

@@ -1,6 +1,6 @@
 import type { PaymentRequirements } from "@x402/core/types";
 import { requestIdForPayment, sessionScope } from "../../receipts/requestId.ts";
-import type { Tariff } from "../../receipts/tariff.ts";
+import { type Tariff, tariffToJson } from "../../receipts/tariff.ts";
 import { GatewayError } from "../GatewayError.ts";
 import type { Offer } from "../NodeDirectory.ts";
 import { nodeDown, offersFor } from "../offers.ts";
@@ -46,7 +46,10 @@ export class UptoMethod implements PaymentMethod {
       throw error;
     }
     const caps = ceilDiv(worstCaseWei(tariff, request, offer), sessionCapWei) || 1n;
-    return caps > MAX_CAPS ? undefined : gate.requirements(this.kind, offer.payTo, caps * sessionCapWei);
+    if (caps > MAX_CAPS) return undefined;
+    const { extra, ...terms } = await gate.requirements(this.kind, offer.payTo, caps * sessionCapWei);
+    // so that a client can tell what a receipt's fee has to be; it is no part of what is signed
+    return { ...terms, extra: { ...extra, tariff: tariffToJson(tariff) } };
   }
 
   async buy(request: ModelRequest, payment: SignedPayment, admit: Admit): Promise<Purchase> {

@@ -1,7 +1,10 @@
+import { pino } from "pino";
 import { createVerifyingFetch, type VerifyingFetchOptions } from "../../../simulator/client/createVerifyingFetch.ts";
 import type { SignerDirectory } from "../../../simulator/client/SignerDirectory.ts";
 import type { VerifiedReceipt } from "../../../simulator/client/ReceiptBook.ts";
-import type { Gateway } from "../../../simulator/gateway/Gateway.ts";
+import type { Gateway, GatewayOptions } from "../../../simulator/gateway/Gateway.ts";
+import { FixedPrice } from "../../../simulator/pricing/FixedPrice.ts";
+import { OpgPrice } from "../../../simulator/pricing/OpgPrice.ts";
 import { SettlementHasher } from "../../../simulator/receipts/eip712.ts";
 import { addressOfKey, signDigest } from "../../../simulator/receipts/secp256k1.ts";
 import {
@@ -12,16 +15,24 @@ import {
   type SignedReceiptJson,
 } from "../../../simulator/receipts/types.ts";
 import { GatewayFixture } from "../gateway/gatewayFixture.ts";
+import { NODE_TOKEN, type ScriptedNode } from "../gateway/ScriptedNode.ts";
+
+/** Of a token, wei. */
+export const INPUT_WEI = 4_000_000_000n;
+export const OUTPUT_WEI = 20_000_000_000n;
 
 /** The gateway's fixture, a client of it, and a liar between the two. */
 export class ClientFixture {
   readonly #gateways: GatewayFixture;
   readonly gateway: Gateway;
+  /** Behind the gateway. */
+  readonly node: ScriptedNode;
   readonly receipts: VerifiedReceipt[] = [];
 
-  private constructor(gateways: GatewayFixture, gateway: Gateway) {
+  private constructor(gateways: GatewayFixture, gateway: Gateway, node = gateways.node) {
     this.#gateways = gateways;
     this.gateway = gateway;
+    this.node = node;
   }
 
   static async start(): Promise<ClientFixture> {
@@ -29,8 +40,26 @@ export class ClientFixture {
     return new ClientFixture(gateways, await gateways.openGateway());
   }
 
-  stop(): Promise<void> {
-    return this.#gateways.stop();
+  /** With Permit2, and a node whose model is sold by the token: at $0.05 for an OPG, for `INPUT_WEI` and `OUTPUT_WEI`. */
+  static async startByToken(options: Partial<GatewayOptions> = {}): Promise<ClientFixture> {
+    const gateways = await GatewayFixture.start({ permit2: true });
+    const node = gateways.newNode({
+      tokenPrice: { inputPicoUsd: 200n, outputPicoUsd: 1_000n },
+      maxOutputTokens: 1_000,
+    });
+    await node.start();
+    const opgPrice = new OpgPrice({
+      sources: [new FixedPrice("0.05")],
+      bounds: { minPicoUsd: 10n ** 9n, maxPicoUsd: 10n ** 13n },
+      logger: pino({ level: "silent" }),
+    });
+    const nodes = [{ url: node.url, token: NODE_TOKEN }];
+    return new ClientFixture(gateways, await gateways.openGateway({ nodes, opgPrice, ...options }), node);
+  }
+
+  async stop(): Promise<void> {
+    await this.#gateways.stop();
+    if (this.node !== this.#gateways.node) await this.node.stop();
   }
 
   get world(): GatewayFixture {

@@ -253,7 +253,7 @@ describe("createVerifyingFetch", () => {
         { maxTimeoutSeconds: 10_000_000 },
         { extra: { name: "OpenGradient", version: "2" } },
         { extra: { name: "OpenGradient", version: "1", assetTransferMethod: "promise" } },
-        { scheme: "upto" },
+        { scheme: "on-credit" },
         { scheme: "batch-settlement" },
         { payTo: "nobody" },
         { amount: "-1" },

@@ -2,14 +2,18 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hexlify, parseEther, randomBytes } from "ethers";
+import type OpenAI from "openai";
 import { pino } from "pino";
 import { privateKeyToAccount, type PrivateKeyAccount } from "viem/accounts";
+import { installLocalX402 } from "../../../simulator/chain/x402/installLocalX402.ts";
 import { Facilitator } from "../../../simulator/facilitator/Facilitator.ts";
 import { Gateway, type GatewayOptions } from "../../../simulator/gateway/Gateway.ts";
 import { LOCAL_TEXT_MODEL_ID } from "../../../simulator/models/LocalTextModel.ts";
 import { LlmProxyNode } from "../../../simulator/nodes/LlmProxyNode.ts";
 import { ReceiptStore } from "../../../simulator/nodes/ReceiptStore.ts";
 import { compatibleUpstream, localUpstream } from "../../../simulator/nodes/upstreams.ts";
+import { FixedPrice } from "../../../simulator/pricing/FixedPrice.ts";
+import { OpgPrice } from "../../../simulator/pricing/OpgPrice.ts";
 import { keccak256 } from "../../../simulator/receipts/keccak.ts";
 import { randomKey, signerFromKey } from "../../../simulator/receipts/secp256k1.ts";
 import type { Hex, SettlementDomain } from "../../../simulator/receipts/types.ts";
@@ -25,6 +29,16 @@ export const TEXT_MODEL = LOCAL_TEXT_MODEL_ID;
 export const FEE = parseEther("0.01");
 /** What a payer has at first. */
 export const FUNDS = parseEther("5");
+
+/** Of the parrot's tokens, at $0.05 for an OPG: 4 and 20 gwei. */
+const TOKEN_PRICE = { inputPicoUsd: 200n, outputPicoUsd: 1_000n };
+const [INPUT_WEI, OUTPUT_WEI] = [4_000_000_000n, 20_000_000_000n];
+
+/** What an answer of the parrot costs by the token. */
+export const costOf = ({ usage }: { usage?: OpenAI.CompletionUsage | null | undefined }): bigint => {
+  if (!usage) throw new Error("The answer does not tell its usage");
+  return INPUT_WEI * BigInt(usage.prompt_tokens) + OUTPUT_WEI * BigInt(usage.completion_tokens);
+};
 
 const NODE_TOKEN = "operator-secret";
 const logger = pino({ level: "silent" });
@@ -66,6 +80,7 @@ export class StockWorld {
   static async start(options: Partial<GatewayOptions> = {}): Promise<StockWorld> {
     const directory = mkdtempSync(join(tmpdir(), "stock-"));
     const chain = await startLocalChain();
+    await installLocalX402(chain);
     const domain: SettlementDomain = { chainId: chain.chainId, verifyingContract: `0x${"5e".repeat(20)}` };
     const models = new ModelServer();
     await models.start();
@@ -81,7 +96,10 @@ export class StockWorld {
       bearerToken: NODE_TOKEN,
       logger,
       upstreams: [localUpstream(), await compatibleUpstream(models.url)],
-      offers: [PARROT, TEXT_MODEL].map((id) => ({ id, modelId: keccak256(id), feeWei: FEE })),
+      offers: [
+        { id: PARROT, modelId: keccak256(PARROT), feeWei: FEE, tokenPrice: TOKEN_PRICE },
+        { id: TEXT_MODEL, modelId: keccak256(TEXT_MODEL), feeWei: FEE },
+      ],
     });
     await node.start();
     const facilitator = new Facilitator({
@@ -100,6 +118,14 @@ export class StockWorld {
       nodes: [{ url: node.url, token: NODE_TOKEN }],
       storeFile: join(directory, "gateway.db"),
       logger,
+      opgPrice: new OpgPrice({
+        sources: [new FixedPrice("0.05")],
+        bounds: { minPicoUsd: 10n ** 9n, maxPicoUsd: 10n ** 13n },
+        logger,
+      }),
+      // sessions are settled as soon as nothing is asked of them
+      sessionIdleMs: 100,
+      sweepMs: 20,
       ...options,
     });
     await gateway.start();

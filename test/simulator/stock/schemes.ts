@@ -1,0 +1,47 @@
+import { x402Client } from "@x402/core/client";
+import type { PaymentRequirements } from "@x402/core/types";
+import { ExactEvmScheme } from "@x402/evm/exact/client";
+import { UptoEvmScheme } from "@x402/evm/upto/client";
+import type OpenAI from "openai";
+import type { PrivateKeyAccount } from "viem/accounts";
+import { costOf, FEE, type StockWorld } from "./StockWorld.ts";
+
+/** A way to pay, as a user of x402's packages sets it up. */
+export interface StockScheme {
+  name: string;
+  client: (world: StockWorld, payer: PrivateKeyAccount) => x402Client;
+  /** What an answer of the parrot costs. */
+  cost: (answer: { usage?: OpenAI.CompletionUsage | null | undefined }) => bigint;
+}
+
+const isPermit2 = ({ extra }: PaymentRequirements): boolean => extra.assetTransferMethod === "permit2";
+
+/** `rpcUrl` is what x402's client reads the allowance and the permit's nonce with: its payers here have no allowance and no ETH. */
+export const STOCK_SCHEMES: readonly StockScheme[] = [
+  {
+    name: "exact by ERC-3009",
+    client: (world, payer) =>
+      new x402Client()
+        .register(world.network, new ExactEvmScheme(payer))
+        .registerPolicy((_version, offers) => offers.filter((offer) => !isPermit2(offer)))
+        .setSpendControls(world.spendControls),
+    cost: () => FEE,
+  },
+  {
+    name: "exact by Permit2, without allowance or ETH",
+    client: (world, payer) =>
+      new x402Client()
+        .register(world.network, new ExactEvmScheme(payer, { rpcUrl: world.chain.url }))
+        .registerPolicy((_version, offers) => offers.filter(isPermit2))
+        .setSpendControls(world.spendControls),
+    cost: () => FEE,
+  },
+  {
+    name: "upto, without allowance or ETH",
+    client: (world, payer) =>
+      new x402Client()
+        .register(world.network, new UptoEvmScheme(payer, { rpcUrl: world.chain.url }))
+        .setSpendControls(world.spendControls),
+    cost: costOf,
+  },
+];

@@ -68,9 +68,15 @@ export class QuickVerifier {
       valueWei > 0n &&
       BigInt(payer) !== 0n &&
       BigInt(payTo) !== 0n &&
-      Object.keys(payload.extensions ?? {}).every((key) => !key.endsWith("GasSponsoring"))
+      !Object.entries(payload.extensions ?? {}).some(([key, value]) => key.endsWith("GasSponsoring") && isSigned(value))
     );
   }
+}
+
+/** Stock clients send back what the seller declares, also when they have nothing to be sponsored. */
+function isSigned(extension: unknown): boolean {
+  const info: unknown = (extension as { info?: unknown } | null)?.info;
+  return typeof info !== "object" || info === null || "signature" in info || "signedTransaction" in info;
 }
 
 /** As it was spelled: the packages return it so. */

@@ -68,7 +68,8 @@ export class Gateway {
     }
     if (payment !== "x402")
       logger.warn("NOTHING HAS TO BE PAID: answers are given away, and their receipts are not settled");
-    this.#commit = new GroupCommit(options.storeFile, { durability: options.durability ?? "power" });
+    const { storeFile, durability = "power" } = options;
+    this.#commit = typeof storeFile === "string" ? new GroupCommit(storeFile, { durability }) : storeFile;
     const debts = new DebtLedger();
     const store = (this.store = new RequestStore(this.#commit, debts));
     const sessions = (this.sessions = new SessionStore(this.#commit));
@@ -141,7 +142,8 @@ export class Gateway {
 
   /** Takes up what an earlier run left, then listens. */
   async start(): Promise<void> {
-    await Promise.all([this.#gate.start(), this.directory.start(), this.#options.opgPrice?.start()]);
+    const { provider, methods } = this.#options;
+    await Promise.all([this.#gate.start(provider, methods), this.directory.start(), this.#options.opgPrice?.start()]);
     this.#http.watch(this.#options.rail, {
       inferences: () => this.#driver.underWay,
       requests: () => this.store.counts(),
@@ -168,7 +170,7 @@ export class Gateway {
     await this.#keeper.stop();
     await this.#options.opgPrice?.stop();
     this.directory.stop();
-    this.#commit.close();
+    if (typeof this.#options.storeFile === "string") this.#commit.close();
   }
 
   #models(): object {

@@ -3,7 +3,7 @@ import type { Provider } from "ethers";
 import type { Logger } from "pino";
 import type { Charge } from "../facilitator/payment.ts";
 import type { HttpLimits } from "../http/HttpLimits.ts";
-import type { Durability } from "../persistence/GroupCommit.ts";
+import type { Durability, GroupCommit } from "../persistence/GroupCommit.ts";
 import type { OpgPrice } from "../pricing/OpgPrice.ts";
 import type { TariffOptions } from "../pricing/tariffOf.ts";
 import type { Hex, SettlementDomain } from "../receipts/types.ts";
@@ -28,8 +28,8 @@ export interface GatewayOptions {
   rail: PaymentRail;
   /** The operator's nodes. */
   nodes: NodeEndpoint[];
-  /** SQLite file of requests and answers. */
-  storeFile: string;
+  /** SQLite file of requests and answers; or one that is shared, which stays open. */
+  storeFile: string | GroupCommit;
   logger: Logger;
   /** Default 127.0.0.1. */
   host?: string;

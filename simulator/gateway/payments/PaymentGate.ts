@@ -9,6 +9,8 @@ import {
   EIP2612_GAS_SPONSORING,
   ERC20_APPROVAL_GAS_SPONSORING,
 } from "@x402/extensions";
+import type { Provider } from "ethers";
+import { checkX402Contracts, X402ContractsMissingError, type X402Scheme } from "../../chain/x402/checkX402Contracts.ts";
 import type { Charge } from "../../facilitator/payment.ts";
 import { DOMAIN_NAME, DOMAIN_VERSION } from "../../receipts/eip712.ts";
 import type { Hex } from "../../receipts/types.ts";
@@ -40,6 +42,12 @@ const HELP =
   "Sign one of `accepts` as an x402 v2 payment and send the same request again with it in the PAYMENT-SIGNATURE header. " +
   "@x402/fetch does this for any OpenAI client; nothing is charged unless the request is answered.";
 
+/** What is needed on chain besides the token. */
+const CONTRACTS_OF: Partial<Record<Charge["kind"], X402Scheme>> = {
+  "exact/permit2": "exact-permit2",
+  "upto/permit2": "upto",
+};
+
 const EXTENSIONS: readonly (readonly [key: string, declare: () => Record<string, unknown>])[] = [
   [EIP2612_GAS_SPONSORING.key, declareEip2612GasSponsoringExtension],
   [ERC20_APPROVAL_GAS_SPONSORING.key, declareErc20ApprovalGasSponsoringExtension],
@@ -52,6 +60,7 @@ const EXTENSIONS: readonly (readonly [key: string, declare: () => Record<string,
 export class PaymentGate {
   readonly #server: x402ResourceServer;
   readonly #options: PaymentGateOptions;
+  readonly #kinds = new Set<Charge["kind"]>(["exact/eip3009"]);
   readonly #built = new Map<string, Promise<PaymentRequirements>>();
   #extensions: Record<string, unknown> = {};
 
@@ -62,13 +71,28 @@ export class PaymentGate {
       .register(options.network, new UptoEvmScheme());
   }
 
-  /** Asks the facilitator what it supports. @throws when it does not support `exact` on this network. */
-  async start(): Promise<void> {
+  /**
+   * Asks the facilitator what it supports, and looks whether the contracts for it are there.
+   * @param wanted kinds that have to be taken; by default those that can be.
+   * @throws when that is not so, or `exact` is not supported on this network.
+   */
+  async start(provider: Provider, wanted: readonly Charge["kind"][] = []): Promise<void> {
     await this.#server.initialize();
     const { network } = this.#options;
     if (this.#server.getSupportedKind(2, network, "exact") === undefined) {
       throw new Error(`The facilitator does not support x402 exact payments on ${network}`);
     }
+    for (const [kind, scheme] of Object.entries(CONTRACTS_OF) as [Charge["kind"], X402Scheme][]) {
+      if (this.#server.getSupportedKind(2, network, scheme === "upto" ? "upto" : "exact") === undefined) continue;
+      try {
+        await checkX402Contracts(provider, [scheme]);
+        this.#kinds.add(kind);
+      } catch (error) {
+        if (!(error instanceof X402ContractsMissingError) || wanted.includes(kind)) throw error;
+      }
+    }
+    const missing = wanted.filter((kind) => !this.#kinds.has(kind));
+    if (missing.length > 0) throw new Error(`The facilitator does not support ${missing.join(", ")} on ${network}`);
     const sponsored = this.#server.getFacilitatorExtensions(2, network, "upto");
     this.#extensions = Object.assign(
       {},
@@ -76,10 +100,9 @@ export class PaymentGate {
     ) as Record<string, unknown>;
   }
 
-  /** Whether the facilitator can settle payments of a kind. Where Permit2 and its proxies are, both schemes can use them. */
+  /** Whether payments of a kind can be settled. */
   supports(kind: Charge["kind"]): boolean {
-    const scheme = kind === "exact/eip3009" ? "exact" : "upto";
-    return this.#server.getSupportedKind(2, this.#options.network, scheme) !== undefined;
+    return this.#kinds.has(kind);
   }
 
   /** What has to be signed to pay an amount. */

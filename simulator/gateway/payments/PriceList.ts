@@ -4,7 +4,7 @@ import { tariffOf, type TariffOptions } from "../../pricing/tariffOf.ts";
 import type { Tariff } from "../../receipts/tariff.ts";
 import { GatewayError } from "../GatewayError.ts";
 import type { Offer } from "../NodeDirectory.ts";
-import type { ModelRequest } from "../requestSchemas.ts";
+import type { QuoteRequest } from "../channels/ChannelSeller.ts";
 
 /** Other models than chat models count no tokens, whatever their node says of prices. */
 export const isSoldByToken = ({ kind, tokenPrice }: Pick<Offer, "kind" | "tokenPrice">): boolean =>
@@ -41,6 +41,16 @@ export class PriceList {
   }
 }
 
+/** What a request costs through a channel: at most that much, and by what tariff. */
+export const quoteBy =
+  (prices: PriceList): QuoteRequest =>
+  (offer, { bytes: raw, maxOutputTokens }) => {
+    if (offer.tokenPrice === undefined) return { capWei: offer.feeWei };
+    const tariff = prices.tariffFor({ ...offer, kind: "chat" });
+    const request = { raw, ...(maxOutputTokens !== undefined && { maxOutputTokens }) };
+    return { capWei: worstCaseWei(tariff, request, offer), tariff };
+  };
+
 /** For models that do not say how long their answers can be. */
 const DEFAULT_OUTPUT_TOKENS = 4_096;
 
@@ -51,7 +61,7 @@ const DEFAULT_OUTPUT_TOKENS = 4_096;
  */
 export function worstCaseWei(
   { baseWei, inputWei, outputWei }: Tariff,
-  { raw, maxOutputTokens }: Pick<ModelRequest, "raw" | "maxOutputTokens">,
+  { raw, maxOutputTokens }: { raw: Uint8Array; maxOutputTokens?: number },
   offer: Pick<Offer, "maxOutputTokens">,
 ): bigint {
   const most = offer.maxOutputTokens ?? DEFAULT_OUTPUT_TOKENS;

@@ -63,6 +63,20 @@ describe("Gateway: upto sessions", () => {
       ...options,
     });
 
+  /** One whose file outlives it. */
+  async function openFor(storeFile: string): Promise<Gateway> {
+    const nodes = [{ url: node.url, token: NODE_TOKEN }];
+    const opened = fixture.newGateway({ storeFile, nodes, opgPrice: priceOf("0.05"), sessionIdleMs: 3_600_000 });
+    await opened.start();
+    return opened;
+  }
+
+  /** Replaces a gateway by one that settles every session at once. */
+  async function endSessions(at: Gateway, storeFile: string): Promise<Gateway> {
+    await at.stop();
+    return open({ storeFile, sessionIdleMs: 0, sweepMs: 20 });
+  }
+
   const openai = (at: Gateway, schemes: ("exact" | "upto")[] = ["upto"]): OpenAI =>
     new OpenAI({
       baseURL: `${at.url}/v1`,
@@ -220,26 +234,25 @@ describe("Gateway: upto sessions", () => {
 
   describe("one authorization, several requests", () => {
     it("post_threeRequests_areSettledOnceTogether", async () => {
-      const quick = await open({ sessionIdleMs: 300, sweepMs: 20 });
-      const payment = await pay(quick, chat("a"));
+      const storeFile = fixture.newFile();
+      const first = await openFor(storeFile);
+      const payment = await pay(first, chat("a"));
       const before = await fixture.chain.provider.getTransactionCount(fixture.chain.account(9).address);
-      const ids = await settling(costOf(1) + costOf(2) + costOf(3), async () => {
-        const proofs: Proof[] = [];
-        for (const content of ["a", "a b", "a b c"]) {
-          const response = await ask(quick, chat(content), payment);
-          expect(response.status).to.equal(200);
-          proofs.push((await response.json()) as Proof);
-        }
-        return proofs.map(({ opengradient }) => opengradient.receipt.requestId);
-      });
-      expect(new Set(ids).size).to.equal(3);
+      const proofs: Proof[] = [];
+      for (const content of ["a", "a b", "a b c"]) {
+        const response = await ask(first, chat(content), payment);
+        expect(response.status).to.equal(200);
+        proofs.push((await response.json()) as Proof);
+      }
+      expect(new Set(proofs.map(({ opengradient }) => opengradient.receipt.requestId)).size).to.equal(3);
+      const next = await settling(costOf(1) + costOf(2) + costOf(3), () => endSessions(first, storeFile));
       expect(await fixture.chain.provider.getTransactionCount(fixture.chain.account(9).address)).to.equal(before + 1);
-      await eventually(() => quick.sessions.counts().settled === 1, "the session settled");
-      const late = await ask(quick, chat("too late"), payment);
+      await eventually(() => next.sessions.counts().settled === 1, "the session settled");
+      const late = await ask(next, chat("too late"), payment);
       expect(late.status).to.equal(402);
       expect(await errorCode(late)).to.equal("session_closed");
       // what was bought can still be fetched, now with the transaction that paid it
-      const again = await ask(quick, chat("a b"), payment);
+      const again = await ask(next, chat("a b"), payment);
       expect(again.status).to.equal(200);
       const { transaction } = decodePaymentResponseHeader(again.headers.get("payment-response") ?? "");
       expect(again.headers.get("x-settlement-tx-hash")).to.equal(transaction);
@@ -354,17 +367,15 @@ describe("Gateway: upto sessions", () => {
 
     it("restart_openSession_goesOnAndIsSettledOnce", async () => {
       const storeFile = fixture.newFile();
-      const nodes = [{ url: node.url, token: NODE_TOKEN }];
-      const first = fixture.newGateway({ storeFile, nodes, opgPrice: priceOf("0.05"), sessionIdleMs: 3_600_000 });
-      await first.start();
+      const first = await openFor(storeFile);
       const payment = await pay(first, chat("before"));
       expect((await ask(first, chat("before"), payment)).status).to.equal(200);
       await first.stop();
-      await settling(costOf(1) + costOf(2), async () => {
-        const second = await open({ storeFile, sessionIdleMs: 300, sweepMs: 20 });
-        expect(owed(second)).to.equal(costOf(1));
-        expect((await ask(second, chat("and after"), payment)).status).to.equal(200);
-      });
+      const second = await openFor(storeFile);
+      expect(owed(second)).to.equal(costOf(1));
+      expect((await ask(second, chat("and after"), payment)).status).to.equal(200);
+      expect(owed(second)).to.equal(costOf(1) + costOf(2));
+      await settling(costOf(1) + costOf(2), () => endSessions(second, storeFile));
     });
   });
 

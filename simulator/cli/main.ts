@@ -1,11 +1,13 @@
 import { Command } from "commander";
 
+import { facilitatorCommand } from "./facilitator/facilitatorCommand.ts";
 import { simCommand } from "./simCommand.ts";
 import { verifyAttestationCommand } from "./verifyAttestationCommand.ts";
 
 const program = new Command("opengradient")
   .description("Simulator of the OpenGradient network")
   .addCommand(simCommand())
+  .addCommand(facilitatorCommand())
   .addCommand(verifyAttestationCommand())
   .showHelpAfterError("(add --help for the options)");
 

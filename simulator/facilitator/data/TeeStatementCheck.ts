@@ -13,6 +13,11 @@ export class TeeStatementCheck {
     this.#verifier = TEEInferenceVerifier__factory.connect(verifier, { provider });
   }
 
+  /** The registry whose enclaves count. @throws when there is no such contract. */
+  async registry(): Promise<Hex> {
+    return (await this.#verifier.registry()).toLowerCase() as Hex;
+  }
+
   /** @throws when the chain does not answer. */
   isSigned({ teeId, inputHash, outputHash, timestamp, signature }: DataStatement): Promise<boolean> {
     const bytes = toHex(Buffer.from(signature, "base64"));

@@ -3,9 +3,10 @@ import type { Hex } from "../../../simulator/receipts/types.ts";
 import type { Contender, RunningContender, Settlement } from "../harness/Contender.ts";
 import { type ServerProcess, startServer } from "../harness/childProcess.ts";
 import type { Backlog, OwnGatewaySettings } from "../servers/ownGateway.ts";
-import { type BenchChain, PRICE_WEI, WEI_PER_TOKEN } from "./BenchChain.ts";
+import type { BenchChain } from "./BenchChain.ts";
 import { liveRuns } from "./liveRuns.ts";
-import { paidRequests } from "./paidRequests.ts";
+import { paidRequests, type PaymentStyle } from "./paidRequests.ts";
+import { unpaid } from "./unpaid.ts";
 
 /** The first of Hardhat's accounts that ours use; those before are the deployer's and the stock sellers'. */
 const FIRST_ACCOUNT = 3;
@@ -13,41 +14,44 @@ const FIRST_ACCOUNT = 3;
 export interface OwnOptions {
   name: string;
   title: string;
-  scheme: "exact" | "upto" | "batch-settlement";
-  /** Which of ours this is, from 0: each has a facilitator account of its own. */
+  style: PaymentStyle | "none";
+  /** Whether answers carry an enclave's RSA signature. */
+  enclave?: true;
+  /** Which of ours this is, from 0: each has accounts of its own. */
   index: number;
   upstream: string;
   chain: BenchChain;
 }
 
 /** Our gateway, with its node and its facilitator in one process. */
-export function own({ name, title, scheme, index, upstream, chain }: OwnOptions): Contender {
+export function own({ name, title, style, enclave, index, upstream, chain }: OwnOptions): Contender {
   return {
     name,
     title,
     start: async (): Promise<RunningContender> => {
       const [facilitator, operator] = devAccounts().slice(FIRST_ACCOUNT + 2 * index);
+      const scheme = style === "upto-session" ? "upto" : style;
       const settings: OwnGatewaySettings = {
         upstream,
         chainUrl: chain.url,
         asset: chain.asset,
         settlement: chain.settlement,
         facilitatorKey: facilitator!.privateKey,
-        operator: operator!.address,
         operatorKey: operator!.privateKey,
-        priceWei: PRICE_WEI.toString(),
-        weiPerToken: WEI_PER_TOKEN.toString(),
+        payment: scheme,
+        ...(enclave && { enclave }),
       };
-      const file = scheme === "batch-settlement" ? "../servers/ownChannels.ts" : "../servers/ownGateway.ts";
-      const server = await startServer(new URL(file, import.meta.url), settings);
-      const requests = await paidRequests(name, server.url, scheme);
+      const server = await startServer(new URL("../servers/ownGateway.ts", import.meta.url), settings);
+      if (style === "none" || scheme === "none") return unpaid(server);
       const receipts = { operator: operator!.address, signer: server.facts["signer"] as Hex };
       return {
         url: server.url,
         pids: [server.pid],
-        repeatable: false,
-        requests,
-        live: liveRuns({ contender: name, url: server.url, scheme, chain, receipts }),
+        kind: style === "upto-session" ? "perishable" : "single",
+        requests: await paidRequests(name, server.url, style),
+        // a session is how our client pays by `upto`
+        live:
+          style === "upto" || enclave ? [] : liveRuns({ contender: name, url: server.url, scheme, chain, receipts }),
         drain: () => drained(server),
         settlement: () => server.ask<Settlement>("settlement"),
         stop: () => server.stop(),

@@ -2,7 +2,7 @@ import type { Contender } from "../harness/Contender.ts";
 import { type ServerProcess, startServer } from "../harness/childProcess.ts";
 import type { BenchChain } from "./BenchChain.ts";
 import type { ContenderName } from "./names.ts";
-import { own } from "./own.ts";
+import { own, type OwnOptions } from "./own.ts";
 import { startStockFacilitator, stock, type StockOptions } from "./stock.ts";
 import { bare, calibration, portkey } from "./unpaid.ts";
 
@@ -37,28 +37,19 @@ export async function startBench(names: readonly ContenderName[], progress: (lin
     const facilitator = await start("stock facilitator", startStockFacilitator(chain));
     const stockly = (scheme: StockOptions["scheme"], storage?: StockOptions["storage"]): Contender =>
       stock({ scheme, upstream, facilitator, chain, ...(storage && { storage }) });
+    const ours = (name: ContenderName, index: number, title: string, style: OwnOptions["style"], enclave?: true) =>
+      own({ name, title, style, index, upstream, chain, ...(enclave && { enclave }) });
     const make: Record<ContenderName, () => Contender> = {
       upstream: () => calibration(upstream),
       bare: () => bare(upstream),
       portkey: () => portkey(upstream),
-      exact: () =>
-        own({
-          name: "exact",
-          title: "ours, exact by ERC-3009",
-          scheme: "exact",
-          index: 0,
-          upstream,
-          chain,
-        }),
-      "batch-settlement": () =>
-        own({
-          name: "batch-settlement",
-          title: "ours, channels",
-          scheme: "batch-settlement",
-          index: 1,
-          upstream,
-          chain,
-        }),
+      unpaid: () => ours("unpaid", 0, "ours, given away, with receipts", "none"),
+      exact: () => ours("exact", 1, "ours, exact by ERC-3009", "exact"),
+      upto: () => ours("upto", 2, "ours, upto, a permit for each request", "upto"),
+      "upto-session": () => ours("upto-session", 3, "ours, upto, a permit for 100 requests", "upto-session"),
+      "batch-settlement": () => ours("batch-settlement", 4, "ours, channels", "batch-settlement"),
+      "tee-each": () =>
+        ours("tee-each", 5, "ours, channels, an enclave's RSA for each answer", "batch-settlement", true),
       "stock-exact": () => stockly("exact"),
       "stock-upto": () => stockly("upto"),
       "stock-batch-settlement": () => stockly("batch-settlement"),

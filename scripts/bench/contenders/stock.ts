@@ -48,7 +48,7 @@ export function stock({ scheme, storage = "memory", upstream, facilitator, chain
       return {
         url: server.url,
         pids: [server.pid, facilitator.pid],
-        repeatable: false,
+        kind: "single",
         requests,
         live: liveRuns({ contender: name, url: server.url, scheme, chain }),
         stop: () => server.stop(),

@@ -3,9 +3,7 @@ import { dirname, join } from "node:path";
 import type { Contender, RunningContender } from "../harness/Contender.ts";
 import { type ServerProcess, startProgram, startServer } from "../harness/childProcess.ts";
 import { rawRequest } from "../load/requests.ts";
-
-/** What every contender is asked. */
-export const CHAT_BODY = JSON.stringify({ model: "bench", messages: [{ role: "user", content: "Say hello." }] });
+import { CHAT_BODY } from "./chatBody.ts";
 
 /** The upstream asked directly: what the load generator can reach. */
 export const calibration = (upstream: string): Contender => ({
@@ -40,17 +38,17 @@ export const portkey = (upstream: string): Contender => ({
 
 /** A server whose requests are all the same. */
 export function unpaid(
-  { url, pid, stop }: Pick<ServerProcess, "url" | "pid" | "stop">,
+  server: Pick<ServerProcess, "url" | "pid" | "stop">,
   headers: Readonly<Record<string, string>> = {},
-  body: string = CHAT_BODY,
 ): RunningContender {
-  const request = rawRequest({ url, headers, body });
+  const { url, pid } = server;
+  const request = rawRequest({ url, headers, body: CHAT_BODY });
   return {
     url,
     pids: pid === 0 ? [] : [pid],
-    repeatable: true,
+    kind: "repeatable",
     requests: () => [request],
     live: pid === 0 ? [] : [{ kind: "openai", url, headers }],
-    stop,
+    stop: () => server.stop(),
   };
 }

@@ -5,10 +5,13 @@ export interface RunningContender {
   url: string;
   /** Of the processes whose CPU time counts as the server's. */
   pids: readonly number[];
-  /** Takes the next requests for one connection; the server accepts them in this order, each once. */
-  requests(connection: number, count: number): Buffer[] | Promise<Buffer[]>;
-  /** Requests may be sent any number of times, so `requests` is asked for one. */
-  repeatable: boolean;
+  /**
+   * How often a request can be sent: again and again, once, or once and soon.
+   * Of the first kind one is enough; of the last those that are left of a slice are thrown away.
+   */
+  kind: "repeatable" | "single" | "perishable";
+  /** Takes the next requests for one connection; the server accepts them in this order. */
+  requests(connection: number, count: number): Buffer[];
   /** How users reach it, each by a client of theirs. */
   live: readonly Omit<LiveRun, "seconds">[];
   /** Waits until no payment is on its way to the chain, so that none takes time from who is measured next. */

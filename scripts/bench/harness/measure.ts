@@ -133,16 +133,19 @@ class Lanes {
     // connection 0 is the one of concurrency 1
     const connections = Array.from({ length: concurrency }, (_, i) => (concurrency === 1 ? 0 : i + 1));
     const lanes: Buffer[][] = [];
-    for (const connection of connections) lanes.push(await this.#take(connection, count));
+    for (const connection of connections) lanes.push(this.#take(connection, count));
     if (patienceMs > 0) await quietMachine(QUIET_SHARE, patienceMs);
-    const { url, pids, repeatable: repeat } = this.#server;
+    const { url, pids, kind } = this.#server;
+    const repeat = kind === "repeatable";
     const before = pids.map(cpuMillis);
     const slice: Slice = { url, seconds, lanes: lanes.map((requests) => ({ requests, repeat })) };
     const result = await this.#generator.ask<SliceResult>(slice);
     const after = pids.map(cpuMillis);
     this.#started.sold += result.sent.reduce((sum, n) => sum + n, 0);
     await drain(this.#started);
-    if (!repeat) connections.forEach((connection, i) => this.#ready.get(connection)!.splice(0, result.sent[i]));
+    if (kind === "single")
+      connections.forEach((connection, i) => this.#ready.get(connection)!.splice(0, result.sent[i]));
+    if (kind === "perishable") this.#ready.clear();
     if (result.failed > 0) {
       const said = result.firstFailure?.slice(0, 2_000) ?? "nothing";
       throw new MeasurementError(
@@ -157,10 +160,10 @@ class Lanes {
   }
 
   /** What is ready for a connection, filled up to `count`. */
-  async #take(connection: number, count: number): Promise<Buffer[]> {
+  #take(connection: number, count: number): Buffer[] {
     const ready = this.#ready.get(connection) ?? [];
-    const missing = (this.#server.repeatable ? 1 : count) - ready.length;
-    if (missing > 0) for (const request of await this.#server.requests(connection, missing)) ready.push(request);
+    const missing = (this.#server.kind === "repeatable" ? 1 : count) - ready.length;
+    if (missing > 0) for (const request of this.#server.requests(connection, missing)) ready.push(request);
     this.#ready.set(connection, ready);
     return ready;
   }

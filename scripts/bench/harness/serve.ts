@@ -1,3 +1,5 @@
+import { inspect } from "node:util";
+
 /** The other end of `startServer`: for files that run as a process of their own. */
 
 /** What the parent passed. */
@@ -16,8 +18,7 @@ export function answerQuestions<Q, A>(answer: (question: Q) => Promise<A>): void
   process.on("message", (question) => {
     answer(question as Q).then(
       (result) => process.send!({ result }),
-      (error: unknown) =>
-        process.send!({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+      (error: unknown) => process.send!({ error: inspect(error) }),
     );
   });
 }

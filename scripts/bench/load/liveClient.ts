@@ -56,6 +56,7 @@ function payingFetch({ kind, url, paid }: LiveRun): typeof fetch {
       wallet: privateKey,
       asset,
       maxPaymentWei: maxWei,
+      maxSessionWei: 10n * maxWei,
       maxOutstandingWei: 1_000_000n * maxWei,
       maxDepositWei: 10_000n * maxWei,
       schemes: [scheme],

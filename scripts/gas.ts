@@ -12,6 +12,7 @@ import { measureEnclaves } from "./gas/enclaveGas.ts";
 import { measureEscrow } from "./gas/escrowGas.ts";
 import { GasMeter } from "./gas/GasMeter.ts";
 import { measureModelRegistry, measureNodeRegistry, measureSeats } from "./gas/registryGas.ts";
+import { measurePriceFeed } from "./gas/priceFeedGas.ts";
 import { measureRsaPss } from "./gas/rsaGas.ts";
 import { measureSettlement } from "./gas/settlementGas.ts";
 import { measureStaking } from "./gas/stakingGas.ts";
@@ -44,6 +45,7 @@ function transactionFunctions(): string[] {
     InferenceEscrow: factories.escrow.InferenceEscrow__factory,
     ProofSettlement: factories.settlement.ProofSettlement__factory,
     NitroAttestationVerifier: factories.attestation.NitroAttestationVerifier__factory,
+    OpgPriceFeed: factories.pricing.OpgPriceFeed__factory,
   };
   return Object.entries(ours).flatMap(([name, factory]) =>
     factory
@@ -69,6 +71,7 @@ async function measureAll(): Promise<{ snapshot: Snapshot; table: AnchorRow[] }>
   await measureRsaPss(gas);
   await measureAttestation(gas);
   await measureEnclaves(gas);
+  await measurePriceFeed(gas);
   const table = TABLE.map((row) =>
     row.anchor?.source === "measured" ? { ...row, anchor: { ...row.anchor, gas: anchor } } : row,
   );

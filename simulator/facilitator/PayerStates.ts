@@ -41,6 +41,7 @@ export class PayerStates {
   readonly #cacheMs: number;
   readonly #entries = new Map<string, Entry>();
   readonly #separators = new Map<Hex, Promise<Hex | undefined>>();
+  readonly #codes = new Map<Hex, { code: Promise<string>; readAtMs: number }>();
 
   /** @param cacheMs how long an answer is good for. */
   constructor(provider: Provider, cacheMs: number) {
@@ -56,13 +57,9 @@ export class PayerStates {
     const nowMs = performance.now();
     if (!fresh && found !== undefined && nowMs - found.readAtMs < this.#cacheMs) return { ...found, remembered: true };
     const state = await this.#read(authorization);
-    // the oldest first: entries are put at the end anew
     this.#entries.delete(key);
     this.#entries.set(key, { ...state, readAtMs: nowMs });
-    for (const [oldest] of this.#entries) {
-      if (this.#entries.size <= MAX_ENTRIES) break;
-      this.#entries.delete(oldest);
-    }
+    dropOldest(this.#entries);
     return state;
   }
 
@@ -97,8 +94,7 @@ export class PayerStates {
             },
             { target: asset, callData: tokenInterface.encodeFunctionData("allowance", [payer, PERMIT2]) },
           ];
-    // both leave in one request
-    const [code, results] = await Promise.all([this.#provider.getCode(payer), this.#reads.read(calls)]);
+    const [code, results] = await Promise.all([this.#codeOf(payer), this.#reads.read(calls)]);
     const [timestamp, balanceWei, used, allowanceWei = 0n] = results.map(wordOf) as [bigint, bigint, bigint, bigint?];
     return {
       isContract: code !== "0x",
@@ -108,6 +104,26 @@ export class PayerStates {
       nonceUsed: method === "eip3009" ? used !== 0n : (used & nonceBit(nonce).mask) !== 0n,
       remembered: false,
     };
+  }
+
+  #codeOf(payer: Hex): Promise<string> {
+    const nowMs = performance.now();
+    const known = this.#codes.get(payer);
+    if (known !== undefined && nowMs - known.readAtMs < this.#cacheMs) return known.code;
+    const code = this.#provider.getCode(payer);
+    code.catch(() => this.#codes.delete(payer));
+    this.#codes.delete(payer);
+    this.#codes.set(payer, { code, readAtMs: nowMs });
+    dropOldest(this.#codes);
+    return code;
+  }
+}
+
+/** Entries are put at the end when they are renewed. */
+function dropOldest(entries: Map<unknown, unknown>): void {
+  for (const oldest of entries.keys()) {
+    if (entries.size <= MAX_ENTRIES) return;
+    entries.delete(oldest);
   }
 }
 

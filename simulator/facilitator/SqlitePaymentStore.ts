@@ -1,6 +1,6 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { StatementSync } from "node:sqlite";
 import type { Network, PaymentPayload, PaymentRequirements } from "@x402/core/types";
-import { openDatabase } from "../persistence/openDatabase.ts";
+import { GroupCommit } from "../persistence/GroupCommit.ts";
 import type { Hex } from "../receipts/types.ts";
 import type { SettlementKind } from "./payment.ts";
 import { PaymentError } from "./PaymentError.ts";
@@ -75,23 +75,25 @@ const NO_LEASE = "leased_by = NULL, leased_account = NULL, lease_until = 0";
 const CHARGES = `kind IN (${CHARGING_KINDS.map((kind) => `'${kind}'`).join(", ")})`;
 const PADDED = 78;
 
-/** The payment store in one SQLite file, for the facilitators of one machine. */
+/** The payment store in one SQLite file, for the facilitators of one machine. What is written within one turn shares one sync. */
 export class SqlitePaymentStore implements PaymentStore {
-  readonly #database: DatabaseSync;
+  readonly #group: GroupCommit;
   readonly #statements = new Map<string, StatementSync>();
 
   /** @param file SQLite file, created when missing; ":memory:" for none. */
   constructor(file: string) {
-    this.#database = openDatabase(file, SCHEMA);
+    // not grown beforehand: another process may be writing to the log
+    this.#group = new GroupCommit(file, { logBytes: 0 });
+    this.#group.runNow(() => this.#group.database.exec(SCHEMA));
   }
 
   close(): Promise<void> {
-    this.#database.close();
+    this.#group.close();
     return Promise.resolve();
   }
 
   add(job: NewJob): Promise<PaymentJob> {
-    return this.#atomically(() => {
+    return this.#write(() => {
       const { payment, patience, nowMs } = job;
       const found = this.#row(payment.key);
       if (found === undefined) {
@@ -124,32 +126,34 @@ export class SqlitePaymentStore implements PaymentStore {
   }
 
   async claimDue({ worker, nowMs, limit, leaseMs }: DueClaim): Promise<PaymentJob[]> {
-    const jobs = await this.#jobs(
-      `UPDATE jobs SET leased_by = ?, leased_account = ?, lease_until = ? WHERE key IN (
-         SELECT key FROM jobs WHERE ${UNFINISHED} AND due_at <= ? AND lease_until <= ?
-         AND (facilitator IS NULL OR facilitator = ? OR expires_at < ?) ORDER BY due_at LIMIT ?) RETURNING *`,
-      worker.id,
-      worker.account,
-      Math.ceil(nowMs + leaseMs),
-      nowMs,
-      nowMs,
-      worker.account,
-      padded(BigInt(Math.floor(nowMs / 1000))),
-      limit,
+    const due = `SELECT key FROM jobs WHERE ${UNFINISHED} AND due_at <= ? AND lease_until <= ?
+      AND (facilitator IS NULL OR facilitator = ? OR expires_at < ?) ORDER BY due_at LIMIT ?`;
+    const which = [nowMs, nowMs, worker.account, padded(BigInt(Math.floor(nowMs / 1000))), limit];
+    // mostly there is nothing, and no need to write
+    if (this.#rows(due, ...which).length === 0) return [];
+    const rows = await this.#write(() =>
+      this.#rows(
+        `UPDATE jobs SET leased_by = ?, leased_account = ?, lease_until = ? WHERE key IN (${due}) RETURNING *`,
+        worker.id,
+        worker.account,
+        Math.ceil(nowMs + leaseMs),
+        ...which,
+      ),
     );
-    return jobs.sort((a, b) => a.dueAtMs - b.dueAtMs);
+    return rows.map(jobOf).sort((a, b) => a.dueAtMs - b.dueAtMs);
   }
 
   renewLeases(worker: Worker, keys: readonly string[], untilMs: number): Promise<string[]> {
     const sql = `UPDATE jobs SET lease_until = ? WHERE leased_by = ? AND ${UNFINISHED}
       AND key IN (SELECT value FROM json_each(?)) RETURNING key`;
-    const rows = this.#prepare(sql).all(Math.ceil(untilMs), worker.id, JSON.stringify(keys));
-    return Promise.resolve(rows.map(({ key }) => key as string));
+    return this.#write(() => {
+      const rows = this.#prepare(sql).all(Math.ceil(untilMs), worker.id, JSON.stringify(keys));
+      return rows.map(({ key }) => key as string);
+    });
   }
 
   releaseLeases(account: Hex): Promise<void> {
-    this.#run(`UPDATE jobs SET ${NO_LEASE} WHERE leased_account = ?`, account);
-    return Promise.resolve();
+    return this.#write(() => this.#run(`UPDATE jobs SET ${NO_LEASE} WHERE leased_account = ?`, account));
   }
 
   nextDueAtMs(account: Hex, nowMs: number): Promise<number | undefined> {
@@ -165,7 +169,7 @@ export class SqlitePaymentStore implements PaymentStore {
 
   markSubmitted(worker: Worker, keys: readonly string[], transaction: SignedTransaction): Promise<boolean> {
     const { hash, raw, from, nonce } = transaction;
-    return this.#atomically(() => {
+    return this.#write(() => {
       const held = this.#prepare(
         `SELECT COUNT(*) AS n FROM jobs WHERE leased_by = ? AND ${UNFINISHED} AND key IN (SELECT value FROM json_each(?))`,
       ).get(worker.id, JSON.stringify(keys)) as { n: number };
@@ -232,7 +236,7 @@ export class SqlitePaymentStore implements PaymentStore {
   }
 
   reopen(key: string, nowMs: number): Promise<boolean> {
-    return this.#atomically(() => {
+    return this.#write(() => {
       if (this.#row(key)?.status !== "dead") return false;
       this.#reopen(key, "until-expiry", nowMs);
       return true;
@@ -264,7 +268,7 @@ export class SqlitePaymentStore implements PaymentStore {
 
   prune(expiredBefore: bigint): Promise<number> {
     const sql = "DELETE FROM jobs WHERE status = 'settled' AND expires_at < ?";
-    return Promise.resolve(Number(this.#prepare(sql).run(padded(expiredBefore)).changes));
+    return this.#write(() => Number(this.#prepare(sql).run(padded(expiredBefore)).changes));
   }
 
   #insert({ payment, patience, fromBlock, nowMs }: NewJob): void {
@@ -304,20 +308,17 @@ export class SqlitePaymentStore implements PaymentStore {
     return Promise.resolve(rows.reduce((sum, { amount }) => sum + BigInt(amount), 0n));
   }
 
-  #atomically<T>(work: () => T): Promise<T> {
-    this.#database.exec("BEGIN IMMEDIATE");
-    try {
-      const result = work();
-      this.#database.exec("COMMIT");
-      return Promise.resolve(result);
-    } catch (error) {
-      this.#database.exec("ROLLBACK");
-      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
-    }
+  /** Runs `work` in a transaction, perhaps with others, perhaps twice. Resolves when it is durable. */
+  async #write<T>(work: () => T): Promise<T> {
+    let result: T;
+    await this.#group.run(() => {
+      result = work();
+    });
+    return result!;
   }
 
   #prepare(sql: string): StatementSync {
-    const statement = this.#statements.get(sql) ?? this.#database.prepare(sql);
+    const statement = this.#statements.get(sql) ?? this.#group.database.prepare(sql);
     this.#statements.set(sql, statement);
     return statement;
   }
@@ -327,11 +328,15 @@ export class SqlitePaymentStore implements PaymentStore {
   }
 
   #jobs(sql: string, ...values: (string | number)[]): Promise<PaymentJob[]> {
-    return Promise.resolve((this.#prepare(sql).all(...values) as unknown as Row[]).map(jobOf));
+    return Promise.resolve(this.#rows(sql, ...values).map(jobOf));
   }
 
   #change(sql: string, ...values: (string | number | null)[]): Promise<boolean> {
-    return Promise.resolve(this.#prepare(sql).run(...values).changes === 1);
+    return this.#write(() => this.#prepare(sql).run(...values).changes === 1);
+  }
+
+  #rows(sql: string, ...values: (string | number)[]): Row[] {
+    return this.#prepare(sql).all(...values) as unknown as Row[];
   }
 
   #run(sql: string, ...values: (string | number | null)[]): void {

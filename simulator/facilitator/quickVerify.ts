@@ -23,7 +23,7 @@ export interface QuickVerifierOptions {
 }
 
 /**
- * Verifies payments of ordinary accounts as the x402 packages do, with the same verdicts and reasons, some twenty times faster: the
+ * Verifies payments of ordinary accounts as the x402 packages do, with the same verdicts and reasons, for less than half the work: the
  * signature by libsecp256k1, the state of the chain by one call for all payments that are waiting, and remembered for a moment.
  */
 export class QuickVerifier {

@@ -1,4 +1,4 @@
-import type { Provider, TransactionReceipt } from "ethers";
+import type { LogDescription, Provider, TransactionReceipt } from "ethers";
 import { OPG__factory } from "../../../typechain-types/index.ts";
 import type { Hex } from "../../receipts/types.ts";
 import type { PaymentAuthorization } from "../payment.ts";
@@ -31,23 +31,33 @@ export async function authorizationOutcome(
 }
 
 /** What a mined transaction did with an authorization, or undefined when it did nothing with it. */
-export function authorizationUse(
+export const authorizationUse = (
   receipt: TransactionReceipt,
   authorization: PaymentAuthorization,
-): SettlementOutcome | undefined {
-  const { asset, payer, payTo, valueWei, nonce } = authorization;
-  const logs = receipt.logs.filter(({ address }) => sameAddress(address, asset));
-  const events = logs.map((log) => tokenInterface.parseLog(log));
-  const use = events.findIndex((event) => {
-    if (event?.name !== "AuthorizationUsed") return false;
-    const [authorizer, used] = event.args as unknown as [string, string];
-    return sameAddress(authorizer, payer) && used === nonce;
-  });
-  if (use < 0) return undefined;
-  // ERC-3009 tokens log AuthorizationUsed and then the Transfer it caused: the next log of the token tells where the money went
-  const transfer = events[use + 1];
-  if (transfer?.name !== "Transfer") return { kind: "lost", reason: "nonce_spent_elsewhere" };
-  const [from, to, value] = transfer.args as unknown as [string, string, bigint];
-  const paid = sameAddress(from, payer) && sameAddress(to, payTo) && value === valueWei;
-  return paid ? { kind: "paid", transaction: receipt.hash as Hex } : { kind: "lost", reason: "nonce_spent_elsewhere" };
+): SettlementOutcome | undefined => authorizationUses(receipt, authorization.asset)(authorization);
+
+/** The same for many authorizations of one token: the receipt is read once. */
+export function authorizationUses(
+  receipt: TransactionReceipt,
+  asset: Hex,
+): (authorization: PaymentAuthorization) => SettlementOutcome | undefined {
+  const events = receipt.logs
+    .filter(({ address }) => sameAddress(address, asset))
+    .map((log) => tokenInterface.parseLog(log));
+  const uses = new Map<string, LogDescription | null | undefined>();
+  for (const [index, event] of events.entries()) {
+    if (event?.name !== "AuthorizationUsed") continue;
+    const [authorizer, nonce] = event.args as unknown as [string, string];
+    // ERC-3009 tokens log AuthorizationUsed and then the Transfer it caused: the next log of the token tells where the money went
+    uses.set(`${authorizer.toLowerCase()}/${nonce}`, events[index + 1]);
+  }
+  return ({ payer, payTo, valueWei, nonce }) => {
+    if (!uses.has(`${payer}/${nonce}`)) return undefined;
+    const transfer = uses.get(`${payer}/${nonce}`);
+    const elsewhere: SettlementOutcome = { kind: "lost", reason: "nonce_spent_elsewhere" };
+    if (transfer?.name !== "Transfer") return elsewhere;
+    const [from, to, value] = transfer.args as unknown as [string, string, bigint];
+    const paid = sameAddress(from, payer) && sameAddress(to, payTo) && value === valueWei;
+    return paid ? { kind: "paid", transaction: receipt.hash as Hex } : elsewhere;
+  };
 }

@@ -8,7 +8,6 @@ import { wrapFetchWithPayment } from "@x402/fetch";
 import { parseEther, type Wallet } from "ethers";
 import OpenAI from "openai";
 import { pino } from "pino";
-import { installLocalX402 } from "../../../simulator/chain/x402/installLocalX402.ts";
 import { Facilitator } from "../../../simulator/facilitator/Facilitator.ts";
 import { Gateway, type GatewayOptions } from "../../../simulator/gateway/Gateway.ts";
 import type { PaymentRail } from "../../../simulator/gateway/PaymentCollector.ts";
@@ -47,10 +46,8 @@ export class GatewayFixture {
     this.facilitator = this.newFacilitator();
   }
 
-  /** @param permit2 whether the chain has Permit2 and x402's contracts. */
-  static async start({ permit2 = false } = {}): Promise<GatewayFixture> {
+  static async start(): Promise<GatewayFixture> {
     const fixture = new GatewayFixture(await startLocalChain());
-    if (permit2) await installLocalX402(fixture.chain);
     await fixture.chain.opg.transfer(fixture.payer.address, parseEther("1000"));
     await Promise.all([fixture.node.start(), fixture.facilitator.start()]);
     return fixture;

@@ -13,7 +13,7 @@ describe("Gateway: exact by Permit2", () => {
   let gateway: Gateway;
 
   before(async () => {
-    fixture = await GatewayFixture.start({ permit2: true });
+    fixture = await GatewayFixture.start();
     gateway = await fixture.openGateway();
     await (await fixture.chain.opg.connect(fixture.payer).approve(PERMIT2_ADDRESS, MaxUint256)).wait();
   });

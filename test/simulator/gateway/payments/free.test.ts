@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { ZeroAddress } from "ethers";
 import { pino } from "pino";
-import type { Hex } from "../../../../simulator/receipts/types.ts";
+import type { SettlementDomain } from "../../../../simulator/receipts/types.ts";
 import { chat, errorCode, GatewayFixture, post } from "../gatewayFixture.ts";
 
 interface Free {
@@ -18,7 +18,7 @@ describe("Gateway without payments", () => {
   after(() => fixture.stop());
 
   it("constructor_publicChain_isRefusedUnlessInsistedOn", () => {
-    const domain = { chainId: 8453n, verifyingContract: `0x${"5e".repeat(20)}` };
+    const domain: SettlementDomain = { chainId: 8453n, verifyingContract: `0x${"5e".repeat(20)}` };
     expect(() => fixture.newGateway({ payment: "none", domain })).to.throw(RangeError, "development chain");
     expect(() => fixture.newGateway({ payment: "none-anywhere", domain })).to.not.throw();
   });

@@ -19,7 +19,7 @@ describe("Gateway recovery: upto sessions", function () {
   let gateway: KillableGateway;
 
   before(async () => {
-    fixture = await GatewayFixture.start({ permit2: true });
+    fixture = await GatewayFixture.start();
     node = fixture.newNode({ tokenPrice: TOKEN_PRICE, maxOutputTokens: 1_000, storeFile: fixture.newFile() });
     await node.start();
     await (await fixture.chain.opg.connect(fixture.payer).approve(PERMIT2_ADDRESS, MaxUint256)).wait();

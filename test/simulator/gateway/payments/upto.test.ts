@@ -32,7 +32,7 @@ describe("Gateway: upto sessions", () => {
   let gateway: Gateway;
 
   before(async () => {
-    fixture = await GatewayFixture.start({ permit2: true });
+    fixture = await GatewayFixture.start();
     node = fixture.newNode({ tokenPrice: TOKEN_PRICE, maxOutputTokens: 1_000 });
     await node.start();
     await (await fixture.chain.opg.connect(fixture.payer).approve(PERMIT2_ADDRESS, MaxUint256)).wait();

@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 import type { SettleResponse } from "@x402/core/types";
 import type { Provider } from "ethers";
 import type { Hex } from "../receipts/types.ts";
+import type { Channel } from "./ChannelStore.ts";
 import { PaymentDeclinedError, VerificationError } from "./ClientError.ts";
 import { EnclaveDirectory } from "./EnclaveDirectory.ts";
 import { EnclaveError, NoEnclaveError } from "./EnclaveError.ts";
@@ -67,6 +68,12 @@ export class EnclaveFetch {
   /** Ends all connections. */
   async close(): Promise<void> {
     await Promise.all([...this.#sessions.values()].map((session) => session.close()));
+  }
+
+  /** Channels with enclaves that were used. */
+  async channels(): Promise<Channel[]> {
+    const channels = await Promise.all([...this.#sessions.values()].map((session) => session.channels()));
+    return channels.flat();
   }
 
   /** Has every enclave that channels were opened with pay back what they hold unspent. */

@@ -2,6 +2,7 @@ import type { SettleResponse } from "@x402/core/types";
 import { ROUTES } from "../gateway/requestSchemas.ts";
 import { DEFAULT_KEY_ID } from "../ohttp/keyConfig.ts";
 import { Mode } from "../receipts/types.ts";
+import type { Channel } from "./ChannelStore.ts";
 import { VerificationError } from "./ClientError.ts";
 import { VerifyingFetch, type VerifyingFetchOptions } from "./createVerifyingFetch.ts";
 import type { EnclaveDirectory } from "./EnclaveDirectory.ts";
@@ -91,6 +92,12 @@ export class EnclaveSession {
   /** Whether a request was paid for here before, so that elsewhere it would be paid for again. */
   owes(outgoing: OutgoingRequest): boolean {
     return this.#answers.owes(outgoing);
+  }
+
+  /** Channels that pay it. */
+  async channels(): Promise<Channel[]> {
+    const { origin } = new URL(this.enclave.endpoint);
+    return (await this.#answers.channels()).filter(({ gateway }) => gateway === origin);
   }
 
   /** Has the enclave pay back what channels with it hold unspent. */

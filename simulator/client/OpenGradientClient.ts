@@ -3,6 +3,7 @@ import type { Chain } from "../chain/connectChain.ts";
 import { ROUTES } from "../gateway/requestSchemas.ts";
 import type { Hex } from "../receipts/types.ts";
 import type { BlobStore } from "../storage/BlobStore.ts";
+import type { Channel } from "./ChannelStore.ts";
 import { GatewayRefusedError, UnknownReceiptError } from "./ClientError.ts";
 import type { SettleResponse } from "@x402/core/types";
 import { VerifyingFetch, type VerifyingFetchOptions } from "./createVerifyingFetch.ts";
@@ -46,6 +47,7 @@ export class OpenGradientClient {
   readonly enclaves?: EnclaveFetch;
   readonly #book: ReceiptBook;
   readonly #refund: () => Promise<SettleResponse[]>;
+  readonly #channels: () => Promise<Channel[]>;
   readonly #follower: SettlementFollower | undefined;
   #following: Promise<void> | undefined;
 
@@ -64,10 +66,12 @@ export class OpenGradientClient {
       this.fetch = this.enclaves.fetch;
       const { enclaves } = this;
       this.#refund = () => enclaves.refund();
+      this.#channels = () => enclaves.channels();
     } else {
       this.baseUrl = `${options.gatewayUrl.replace(/\/+$/, "")}/v1`;
       const verifying = new VerifyingFetch({ ...options, ...keeping });
       this.fetch = (input, init) => verifying.fetch(input, init);
+      this.#channels = () => verifying.channels();
       this.#refund = () => verifying.refund(`${this.baseUrl}${ROUTES.chat.replace(/^\/v1/, "")}`);
     }
     this.#follower =
@@ -100,6 +104,11 @@ export class OpenGradientClient {
       throw new GatewayRefusedError(response.status, code, message);
     }
     return { outputs: answer.outputs, receipt: this.#receipt(answer.opengradient.receipt.requestId) };
+  }
+
+  /** The payment channels, with what was deposited into and charged of each. */
+  channels(): Promise<Channel[]> {
+    return this.#channels();
   }
 
   /**

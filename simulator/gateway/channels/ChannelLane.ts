@@ -10,6 +10,7 @@ import type { GroupCommit } from "../../persistence/GroupCommit.ts";
 import { InvalidJsonError } from "../../receipts/json.ts";
 import type { RequestKind } from "../../receipts/hashes.ts";
 import { InvalidRequestError } from "../../receipts/requestText.ts";
+import { tariffToJson } from "../../receipts/tariff.ts";
 import type { Hex, SettlementDomain } from "../../receipts/types.ts";
 import { asGatewayError } from "../askNode.ts";
 import { GatewayError, type OpenAiErrorType } from "../GatewayError.ts";
@@ -22,8 +23,8 @@ import { ChannelFunding } from "./ChannelFunding.ts";
 import { decodePaymentHeader, readChannelPayment } from "./ChannelPayment.ts";
 import { ChannelRefusal } from "./ChannelRefusal.ts";
 import { REASONS } from "./channelReasons.ts";
-import { type Asked, paymentResponse, sendAnswer, sendError, sendRefund } from "./channelReplies.ts";
-import { type ChannelSeller, flatFee, type QuoteRequest } from "./ChannelSeller.ts";
+import { type Asked, depositResponse, paymentResponse, sendAnswer, sendError, sendRefund } from "./channelReplies.ts";
+import { type ChannelSeller, flatFee, type Quote, type QuoteRequest } from "./ChannelSeller.ts";
 import type { ReceiverAuthorizer } from "./ReceiverAuthorizer.ts";
 import { ChannelStore } from "./ChannelStore.ts";
 import { ChannelTerms, type ChannelTermsOptions } from "./ChannelTerms.ts";
@@ -106,8 +107,8 @@ export class ChannelLane {
     for (const seller of this.#options.sellers) {
       try {
         const { offer } = seller.read(body).prepared;
-        const { capWei } = this.#quote(offer, { bytes: body.bytes, maxOutputTokens: body.maxOutputTokens });
-        found.set(`${seller.payout}/${capWei}`, this.terms.requirements(seller.payout, capWei));
+        const quote = this.#quote(offer, { bytes: body.bytes, maxOutputTokens: body.maxOutputTokens });
+        found.set(`${seller.payout}/${quote.capWei}`, this.#priced(seller.payout, quote));
       } catch (error) {
         if (!(error instanceof NodeError)) throw error;
       }
@@ -120,8 +121,13 @@ export class ChannelLane {
     const { payTo, operator } = offer;
     const known = this.#options.sellers.some((seller) => seller.payout === payTo && seller.operator === operator);
     if (kind === "sealed" || !known) return Promise.resolve([]);
-    const { capWei } = this.#quote(offer, { bytes: raw, maxOutputTokens });
-    return Promise.resolve([this.terms.requirements(payTo, capWei)]);
+    return Promise.resolve([this.#priced(payTo, this.#quote(offer, { bytes: raw, maxOutputTokens }))]);
+  }
+
+  /** With what tokens cost, so that a client can tell what a receipt's fee has to be; it is no part of what is signed. */
+  #priced(payTo: Hex, { capWei, tariff }: Quote): PaymentRequirements {
+    const { extra, ...terms } = this.terms.requirements(payTo, capWei);
+    return { ...terms, extra: { ...extra, ...(tariff !== undefined && { tariff: tariffToJson(tariff) }) } };
   }
 
   /** Answers a request that Fastify has read. @throws GatewayError 402 for one that channels do not pay for. */
@@ -186,7 +192,10 @@ export class ChannelLane {
       const { answer, channel, outcome } = purchase;
       const response = (delivered: Delivered): string => paymentResponse(channel, delivered, this.#network, deposited);
       if (answer.streamed) {
-        await streamAnswer(res, purchase, { "x-processing-hash": answer.requestId }, response);
+        const headers: Record<string, string> = { "x-processing-hash": answer.requestId };
+        // x402's own clients read no events: without it they would deposit again
+        if (deposited !== undefined) headers["payment-response"] = depositResponse(deposited, this.#network);
+        await streamAnswer(res, purchase, headers, response);
         return;
       }
       const delivered = await outcome;

@@ -7,6 +7,11 @@ import { pino } from "pino";
 import { privateKeyToAccount, type PrivateKeyAccount } from "viem/accounts";
 import { installLocalX402 } from "../../../simulator/chain/x402/installLocalX402.ts";
 import { Facilitator } from "../../../simulator/facilitator/Facilitator.ts";
+import { ChannelLane } from "../../../simulator/gateway/channels/ChannelLane.ts";
+import { quoteByTokens } from "../../../simulator/gateway/channels/quoteByTokens.ts";
+import { walletAuthorizer } from "../../../simulator/gateway/channels/ReceiverAuthorizer.ts";
+import { PriceList } from "../../../simulator/gateway/payments/PriceList.ts";
+import { GroupCommit } from "../../../simulator/persistence/GroupCommit.ts";
 import { Gateway, type GatewayOptions } from "../../../simulator/gateway/Gateway.ts";
 import { LOCAL_TEXT_MODEL_ID } from "../../../simulator/models/LocalTextModel.ts";
 import { LlmProxyNode } from "../../../simulator/nodes/LlmProxyNode.ts";
@@ -40,8 +45,14 @@ export const costOf = ({ usage }: { usage?: OpenAI.CompletionUsage | null | unde
   return INPUT_WEI * BigInt(usage.prompt_tokens) + OUTPUT_WEI * BigInt(usage.completion_tokens);
 };
 
+/** Signs the node's receipts. */
+export const NODE_KEY = randomKey();
+/** Receipts are for it; it is only hashed here. */
+export const DOMAIN: SettlementDomain = { chainId: 31_337n, verifyingContract: `0x${"5e".repeat(20)}` };
 const NODE_TOKEN = "operator-secret";
 const logger = pino({ level: "silent" });
+
+type Parts = Pick<StockWorld, "chain" | "payout" | "node" | "facilitator" | "lane" | "gateway">;
 
 /**
  * Everything real but the money: a chain, a facilitator, a gateway, a node whose models are the local one and an OpenAI-compatible server.
@@ -51,48 +62,39 @@ export class StockWorld {
   readonly chain: LocalChain;
   readonly network: `eip155:${string}`;
   readonly payout: Hex;
-  readonly #models: ModelServer;
-  readonly #node: LlmProxyNode;
-  readonly #store: ReceiptStore;
+  readonly node: LlmProxyNode;
   readonly facilitator: Facilitator;
+  readonly lane: ChannelLane;
   readonly gateway: Gateway;
-  readonly #directory: string;
+  readonly #close: () => Promise<void>;
 
-  private constructor(
-    parts: Pick<StockWorld, "chain" | "payout" | "facilitator" | "gateway"> & {
-      models: ModelServer;
-      node: LlmProxyNode;
-      store: ReceiptStore;
-      directory: string;
-    },
-  ) {
-    this.chain = parts.chain;
-    this.network = `eip155:${parts.chain.chainId}`;
-    this.payout = parts.payout;
-    this.facilitator = parts.facilitator;
-    this.gateway = parts.gateway;
-    this.#models = parts.models;
-    this.#node = parts.node;
-    this.#store = parts.store;
-    this.#directory = parts.directory;
+  private constructor({ chain, payout, node, facilitator, lane, gateway }: Parts, close: () => Promise<void>) {
+    this.chain = chain;
+    this.network = `eip155:${chain.chainId}`;
+    this.payout = payout;
+    this.node = node;
+    this.facilitator = facilitator;
+    this.lane = lane;
+    this.gateway = gateway;
+    this.#close = close;
   }
 
   static async start(options: Partial<GatewayOptions> = {}): Promise<StockWorld> {
     const directory = mkdtempSync(join(tmpdir(), "stock-"));
     const chain = await startLocalChain();
     await installLocalX402(chain);
-    const domain: SettlementDomain = { chainId: chain.chainId, verifyingContract: `0x${"5e".repeat(20)}` };
+    const domain = { ...DOMAIN, chainId: chain.chainId };
     const models = new ModelServer();
     await models.start();
     const payout = chain.account(11).address.toLowerCase() as Hex;
-    const store = new ReceiptStore(":memory:");
+    const commits = new GroupCommit(join(directory, "node.db"));
     const node = new LlmProxyNode({
       domain,
       asset: chain.asset,
       operator: chain.account(10).address.toLowerCase() as Hex,
       payout,
-      signer: signerFromKey(randomKey()),
-      store,
+      signer: signerFromKey(NODE_KEY),
+      store: new ReceiptStore(commits),
       bearerToken: NODE_TOKEN,
       logger,
       upstreams: [localUpstream(), await compatibleUpstream(models.url)],
@@ -110,6 +112,25 @@ export class StockWorld {
       settler: { minRetryMs: 10 },
     });
     await facilitator.start();
+    const opgPrice = new OpgPrice({
+      sources: [new FixedPrice("0.05")],
+      bounds: { minPicoUsd: 10n ** 9n, maxPicoUsd: 10n ** 13n },
+      logger,
+    });
+    const lane = new ChannelLane({
+      domain,
+      asset: chain.asset,
+      assetName: "OpenGradient",
+      assetVersion: "1",
+      receiverAuthorizer: payout,
+      authorizer: walletAuthorizer(chain.account(11), chain.chainId),
+      sellers: [node],
+      commits,
+      rail: facilitator,
+      readChannels: (ids) => facilitator.channelStates(ids),
+      quote: quoteByTokens(new PriceList(opgPrice)),
+      logger,
+    });
     const gateway = new Gateway({
       domain,
       asset: chain.asset,
@@ -118,26 +139,25 @@ export class StockWorld {
       nodes: [{ url: node.url, token: NODE_TOKEN }],
       storeFile: join(directory, "gateway.db"),
       logger,
-      opgPrice: new OpgPrice({
-        sources: [new FixedPrice("0.05")],
-        bounds: { minPicoUsd: 10n ** 9n, maxPicoUsd: 10n ** 13n },
-        logger,
-      }),
+      opgPrice,
+      lanes: [lane],
       // sessions are settled as soon as nothing is asked of them
       sessionIdleMs: 100,
       sweepMs: 20,
       ...options,
     });
     await gateway.start();
-    return new StockWorld({ chain, payout, facilitator, gateway, models, node, store, directory });
+    return new StockWorld({ chain, payout, node, facilitator, lane, gateway }, async () => {
+      await gateway.stop();
+      await Promise.all([facilitator.stop(), node.stop(), models.stop()]);
+      commits.close();
+      await chain.stop();
+      rmSync(directory, { recursive: true });
+    });
   }
 
-  async stop(): Promise<void> {
-    await this.gateway.stop();
-    await Promise.all([this.facilitator.stop(), this.#node.stop(), this.#models.stop()]);
-    this.#store.close();
-    await this.chain.stop();
-    rmSync(this.#directory, { recursive: true });
+  stop(): Promise<void> {
+    return this.#close();
   }
 
   /** For OpenAI's clients. */

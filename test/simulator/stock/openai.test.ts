@@ -32,11 +32,20 @@ describe("openai + @x402/fetch, unmodified", function () {
   const paying = (client: x402Client): OpenAI =>
     new OpenAI({ baseURL: world.baseUrl, apiKey: "none", fetch: wrapFetchWithPayment(fetch, client) });
 
-  for (const { name, client, cost } of STOCK_SCHEMES) {
+  for (const { name, payer: payerOf, cost } of STOCK_SCHEMES) {
     describe(name, () => {
+      let finish: (() => Promise<unknown>) | undefined;
+
       beforeEach(() => {
-        openai = paying(client(world, payer));
+        const stock = payerOf(world, payer);
+        ({ finish } = stock);
+        openai = paying(stock.client);
       });
+
+      const paid = async (wei: bigint): Promise<void> => {
+        await finish?.();
+        await world.spent(payer, wei);
+      };
 
       it("chat_whole_isAnsweredAndPaid", async () => {
         const answer = await openai.chat.completions.create({
@@ -45,7 +54,7 @@ describe("openai + @x402/fetch, unmodified", function () {
         });
         expect(answer.choices[0]?.message.content).to.equal("Polly wants a receipt");
         expect(answer.usage).to.deep.equal({ prompt_tokens: 4, completion_tokens: 4, total_tokens: 8 });
-        await world.spent(payer, cost(answer));
+        await paid(cost(answer));
       });
 
       it("chat_streamed_isAnsweredAndPaid", async () => {
@@ -64,14 +73,14 @@ describe("openai + @x402/fetch, unmodified", function () {
         }
         expect(words).to.deep.equal(["one ", "word ", "after ", "another"]);
         expect(usage).to.include({ prompt_tokens: 4, completion_tokens: 4 });
-        await world.spent(payer, cost({ usage }));
+        await paid(cost({ usage }));
       });
 
       it("completion_wholeAndStreamed_areAnsweredAndPaid", async () => {
         const whole = await openai.completions.create({ model: PARROT, prompt: "once upon a time" });
         expect(whole.choices[0]?.text).to.equal("once upon a time");
         // a sponsored payer's next permit needs the nonce after this one's
-        await world.spent(payer, cost(whole));
+        if (finish === undefined) await paid(cost(whole));
         let text = "";
         let usage: OpenAI.CompletionUsage | null | undefined;
         for await (const chunk of await openai.completions.create({ model: PARROT, prompt: "the end", stream: true })) {
@@ -79,7 +88,7 @@ describe("openai + @x402/fetch, unmodified", function () {
           usage = chunk.usage ?? usage;
         }
         expect(text).to.equal("the end");
-        await world.spent(payer, cost(whole) + cost({ usage }));
+        await paid(cost(whole) + cost({ usage }));
       });
 
       it("tools_calledAndAnswered_everyTurnIsPaid", async () => {
@@ -92,7 +101,7 @@ describe("openai + @x402/fetch, unmodified", function () {
               function: {
                 ...WEATHER,
                 function: async ({ city }: { city: string }) => {
-                  await world.spent(payer, cost(runner.allChatCompletions()[0]!));
+                  if (finish === undefined) await paid(cost(runner.allChatCompletions()[0]!));
                   return `rain in ${city}`;
                 },
                 parse: JSON.parse as (text: string) => { city: string },
@@ -103,7 +112,7 @@ describe("openai + @x402/fetch, unmodified", function () {
         expect(await runner.finalContent()).to.equal("The tool says: rain in Köln");
         const turns = runner.allChatCompletions();
         expect(turns).to.have.length(2);
-        await world.spent(payer, cost(turns[0]!) + cost(turns[1]!));
+        await paid(cost(turns[0]!) + cost(turns[1]!));
       });
 
       it("tools_streamed_arePutTogether", async () => {
@@ -120,7 +129,7 @@ describe("openai + @x402/fetch, unmodified", function () {
           arguments: '{"city":"Bonn"}',
         });
         expect(answer.choices[0]?.finish_reason).to.equal("tool_calls");
-        await world.spent(payer, cost(answer));
+        await paid(cost(answer));
       });
 
       it("structuredOutput_isParsedByOpenAisClient", async () => {
@@ -142,14 +151,14 @@ describe("openai + @x402/fetch, unmodified", function () {
           },
         });
         expect(answer.choices[0]?.message.parsed).to.deep.equal({ city: "Bonn", country: "Bonn" });
-        await world.spent(payer, cost(answer));
+        await paid(cost(answer));
       });
     });
   }
 
   it("chat_localModel_isAnsweredAtItsFixedPrice", async () => {
-    const [{ client, cost }] = STOCK_SCHEMES as [(typeof STOCK_SCHEMES)[0]];
-    const answer = await paying(client(world, payer)).chat.completions.create({
+    const [{ payer: payerOf, cost }] = STOCK_SCHEMES as [(typeof STOCK_SCHEMES)[0]];
+    const answer = await paying(payerOf(world, payer).client).chat.completions.create({
       model: TEXT_MODEL,
       messages: [user("Who checks a receipt?")],
       max_tokens: 8,
@@ -159,8 +168,8 @@ describe("openai + @x402/fetch, unmodified", function () {
   });
 
   it("concurrentRequests_areEachAnsweredAndPaid", async () => {
-    const [{ client, cost }] = STOCK_SCHEMES as [(typeof STOCK_SCHEMES)[0]];
-    openai = paying(client(world, payer));
+    const [{ payer: payerOf, cost }] = STOCK_SCHEMES as [(typeof STOCK_SCHEMES)[0]];
+    openai = paying(payerOf(world, payer).client);
     const contents = Array.from({ length: 8 }, (_, i) => `number ${i}`);
     const answers = await Promise.all(
       contents.map((content) => openai.chat.completions.create({ model: PARROT, messages: [user(content)] })),

@@ -172,9 +172,11 @@ describe("ChannelLane", () => {
     expect(outcomeOf(await fixture.post(payer.pay(FEE + CAP), chatBody("next")))).to.equal(`charged ${FEE}`);
   });
 
-  it("requirements_areWhatIsAccepted", () => {
+  it("requirements_areWhatIsAccepted_withWhatTokensCost", () => {
     const [terms] = fixture.lane.requirements(fixture.body());
-    expect(terms).to.deep.equal(fixture.lane.terms.requirements(PAYOUT, CAP));
+    const { extra, ...accepted } = fixture.lane.terms.requirements(PAYOUT, CAP);
+    const tariff = { baseWei: "0", inputWei: "2", outputWei: "3" };
+    expect(terms).to.deep.equal({ ...accepted, extra: { ...extra, tariff } });
     expect(terms).to.deep.include({ scheme: "batch-settlement", network: "eip155:31337", amount: CAP.toString() });
   });
 

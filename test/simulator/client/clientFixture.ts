@@ -42,7 +42,7 @@ export class ClientFixture {
 
   /** With Permit2, and a node whose model is sold by the token: at $0.05 for an OPG, for `INPUT_WEI` and `OUTPUT_WEI`. */
   static async startByToken(options: Partial<GatewayOptions> = {}): Promise<ClientFixture> {
-    const gateways = await GatewayFixture.start({ permit2: true });
+    const gateways = await GatewayFixture.start();
     const node = gateways.newNode({
       tokenPrice: { inputPicoUsd: 200n, outputPicoUsd: 1_000n },
       maxOutputTokens: 1_000,

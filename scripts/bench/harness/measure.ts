@@ -31,8 +31,10 @@ export class MeasurementError extends Error {
   readonly code = "measurement_failed";
 }
 
-/** A short one, to know the rate, and one in which the server's code gets compiled. */
-const WARM_UPS = [0.5, 2];
+/** A server's code is compiled while it runs: so many answers first, or what it gives in so many seconds. */
+const WARM_UP_ANSWERS = 4_000;
+const WARM_UP_SECONDS = 6;
+const WARM_UP_SLICE_SECONDS = 0.75;
 /** Requests per connection before the rate is known. */
 const WARM_UP_REQUESTS = 300;
 /** More than a connection used in its fastest slice; a lane that runs out makes its slice void. */
@@ -96,9 +98,12 @@ class Lanes {
   }
 
   async warmUp(concurrency: Concurrency): Promise<void> {
-    for (const seconds of WARM_UPS) {
-      const { result } = await this.#run(concurrency, seconds, this.#needed(concurrency, seconds));
+    const rounds = WARM_UP_SECONDS / WARM_UP_SLICE_SECONDS;
+    for (let round = 0, answers = 0; round < rounds && answers < WARM_UP_ANSWERS; round++) {
+      const needed = this.#needed(concurrency, WARM_UP_SLICE_SECONDS);
+      const { result } = await this.#run(concurrency, WARM_UP_SLICE_SECONDS, needed);
       this.#learn(concurrency, result);
+      answers += result.latenciesMs.length;
     }
   }
 

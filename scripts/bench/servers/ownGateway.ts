@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { keccak256, toUtf8Bytes, Wallet } from "ethers";
-import type { FastifyInstance, FastifyPluginCallback } from "fastify";
 import { pino } from "pino";
 import { connectChain } from "../../../simulator/chain/connectChain.ts";
 import { CertificateChain } from "../../../simulator/enclave/CertificateChain.ts";
@@ -12,9 +11,11 @@ import { testRoot } from "../../../simulator/enclave/testRoot.ts";
 import { Facilitator } from "../../../simulator/facilitator/Facilitator.ts";
 import { ChannelClaimer } from "../../../simulator/gateway/channels/ChannelClaimer.ts";
 import { ChannelLane } from "../../../simulator/gateway/channels/ChannelLane.ts";
+import { quoteByTokens } from "../../../simulator/gateway/channels/quoteByTokens.ts";
 import { channelReader } from "../../../simulator/gateway/channels/readChannels.ts";
 import { walletAuthorizer } from "../../../simulator/gateway/channels/ReceiverAuthorizer.ts";
 import { Gateway } from "../../../simulator/gateway/Gateway.ts";
+import { PriceList } from "../../../simulator/gateway/payments/PriceList.ts";
 import { ForwardingNode } from "../../../simulator/nodes/ForwardingNode.ts";
 import { ReceiptStore } from "../../../simulator/nodes/ReceiptStore.ts";
 import { GroupCommit } from "../../../simulator/persistence/GroupCommit.ts";
@@ -97,6 +98,11 @@ const facilitator = new Facilitator({
 });
 await Promise.all([node.start(), facilitator.start()]);
 
+const opgPrice = new OpgPrice({
+  sources: [new FixedPrice("1")],
+  bounds: { minPicoUsd: ONE_DOLLAR_PICO_USD, maxPicoUsd: ONE_DOLLAR_PICO_USD },
+  logger,
+});
 const authorizer = walletAuthorizer(wallet, chain.chainId);
 const lane = new ChannelLane({
   domain,
@@ -109,24 +115,10 @@ const lane = new ChannelLane({
   commits,
   rail: facilitator,
   readChannels: channelReader(chain.provider),
-  quote: () => ({
-    capWei: PRICE_WEI,
-    tariff: { baseWei: 0n, inputWei: WEI_PER_TOKEN, outputWei: WEI_PER_TOKEN },
-  }),
+  quote: quoteByTokens(new PriceList(opgPrice)),
   logger,
 });
 const claimer = new ChannelClaimer({ book: lane.book, terms: lane.terms, rail: facilitator, authorizer, logger });
-const many = Number.MAX_SAFE_INTEGER;
-const fastPath: FastifyPluginCallback = (app: FastifyInstance, _options, done) => {
-  lane.takeFirst(app.server, {
-    bodyBytes: 1 << 20,
-    headerCount: 100,
-    paymentHeaderBytes: 1 << 13,
-    refusalsPerMinute: many,
-    paidPerMinute: many,
-  });
-  done();
-};
 const byChannel = given.payment === "batch-settlement";
 const gateway = new Gateway({
   domain,
@@ -137,15 +129,11 @@ const gateway = new Gateway({
   storeFile: join(directory, "gateway.sqlite"),
   logger,
   payment: given.payment === "none" ? "none" : "x402",
-  opgPrice: new OpgPrice({
-    sources: [new FixedPrice("1")],
-    bounds: { minPicoUsd: ONE_DOLLAR_PICO_USD, maxPicoUsd: ONE_DOLLAR_PICO_USD },
-    logger,
-  }),
+  opgPrice,
   sessionIdleMs: SESSION_IDLE_MS,
   exposureCapWei: 10n ** 24n,
   limits: { refusalsPerMinute: Infinity, paidPerMinute: Infinity },
-  ...(byChannel && { lanes: [lane], plugins: [fastPath, lane.plugin] }),
+  ...(byChannel && { lanes: [lane] }),
 });
 await gateway.start();
 

@@ -95,7 +95,7 @@ describe("the npm package", () => {
       `import local from "opengradient/deployments/localhost.json" with { type: "json" };
        console.log(local.chainId, Object.keys(local.contracts).length);`,
     );
-    expect((await node("book.js")).stdout).to.equal("31337 10\n");
+    expect((await node("book.js")).stdout).to.equal("31337 11\n");
   });
 
   it("contracts_areImportedBySolidity", () => {

@@ -1,6 +1,11 @@
 import { expect } from "chai";
 
+import type { Provider } from "ethers";
+
+import { ChainlinkPrice } from "../../../simulator/pricing/ChainlinkPrice.ts";
+import type { Hex } from "../../../simulator/receipts/types.ts";
 import { freshState } from "../../support/freshState.ts";
+import { rejection } from "../../support/rejection.ts";
 import { deployFeed, TERMS, usd } from "./feedStage.ts";
 
 describe("OpgPriceFeed.latestRoundData", () => {
@@ -18,6 +23,20 @@ describe("OpgPriceFeed.latestRoundData", () => {
     expect([roundId, answer, answeredInRound]).to.deep.equal([1n, usd(0.305), 1n]);
     expect(startedAt).to.equal(BigInt(oldest + 1));
     expect(updatedAt).to.equal(BigInt(await now()));
+  });
+
+  it("latestRoundData_throughTheGatewaysSource_isItsPriceOrItsError", async () => {
+    const { connection, feed, reportAll, pass, now } = state();
+    const source = new ChainlinkPrice({
+      provider: connection.ethers.provider,
+      feed: (await feed.getAddress()) as Hex,
+    });
+    const { signal } = new AbortController();
+    await reportAll(0.3, 0.31, 0.305);
+    const { picoUsd, observedAtMs } = await source.read(signal);
+    expect({ picoUsd, observedAtMs }).to.deep.equal({ picoUsd: 305_000_000_000n, observedAtMs: (await now()) * 1_000 });
+    await pass(TERMS.maxAge + 1);
+    expect(await rejection(source.read(signal))).to.be.instanceOf(Error);
   });
 
   it("latestRoundData_evenNumber_isTheMiddleRoundedDown", async () => {

@@ -1,10 +1,11 @@
 import { expect } from "chai";
 import { Signature, ZeroAddress, id } from "ethers";
 
+import { x402Addresses } from "../../../../simulator/chain/x402/x402Addresses.ts";
 import { freshState } from "../../../support/freshState.ts";
 import { malleableTwin } from "../../../support/authorizations.ts";
 import { opgWei } from "../../../support/protocol.ts";
-import { channelOf, claimOf, deployLocalStage, fund, signClaims } from "../localStage.ts";
+import { channelOf, claimOf, deployLocalStage, fund, permit2Data, signClaims } from "../localStage.ts";
 import type { ChannelConfig, LocalStage } from "../localStage.ts";
 
 const TEN = opgWei(10);
@@ -214,5 +215,22 @@ describe("LocalBatchSettlement.claim", () => {
       batch.claimWithSignature(claims, await signClaims(stage, claims, stranger)),
     ).to.be.revertedWithCustomError(batch, "InvalidSignature");
     await batch.claimWithSignature(claims, await signClaims(stage, claims, authorizer));
+  });
+
+  it("claim_payerIsAContract_itSignsDepositsAndVouchers", async () => {
+    const stage = state();
+    const { batch, connection, opg, payer, stranger } = stage;
+    const wallet = await connection.ethers.deployContract("SignatureWallet", [payer], payer);
+    const approve = opg.interface.encodeFunctionData("approve", [x402Addresses.permit2, TEN]);
+    await opg.transfer(wallet, TEN);
+    await wallet.getFunction("execute")(opg, approve);
+    const config = await channelOf(stage, { payer: await wallet.getAddress(), payerAuthorizer: ZeroAddress });
+    const data = await permit2Data(stage, config, TEN);
+    await batch.deposit(config, TEN, x402Addresses.permit2Collector, data);
+    await expect(
+      byReceiver(stage).claim([await claimOf(stage, config, 5n, { signer: stranger })]),
+    ).to.be.revertedWithCustomError(batch, "InvalidSignature");
+    await byReceiver(stage).claim([await claimOf(stage, config, 5n)]);
+    expect(await batch.channels(await batch.getChannelId(config))).to.deep.equal([TEN, 5n]);
   });
 });

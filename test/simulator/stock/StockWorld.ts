@@ -5,7 +5,6 @@ import { hexlify, parseEther, randomBytes } from "ethers";
 import type OpenAI from "openai";
 import { pino } from "pino";
 import { privateKeyToAccount, type PrivateKeyAccount } from "viem/accounts";
-import { installLocalX402 } from "../../../simulator/chain/x402/installLocalX402.ts";
 import { Facilitator } from "../../../simulator/facilitator/Facilitator.ts";
 import { ChannelLane } from "../../../simulator/gateway/channels/ChannelLane.ts";
 import { quoteByTokens } from "../../../simulator/gateway/channels/quoteByTokens.ts";
@@ -82,7 +81,6 @@ export class StockWorld {
   static async start(options: Partial<GatewayOptions> = {}): Promise<StockWorld> {
     const directory = mkdtempSync(join(tmpdir(), "stock-"));
     const chain = await startLocalChain();
-    await installLocalX402(chain);
     const domain = { ...DOMAIN, chainId: chain.chainId };
     const models = new ModelServer();
     await models.start();

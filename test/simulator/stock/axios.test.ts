@@ -4,9 +4,11 @@ import { expect } from "chai";
 import type OpenAI from "openai";
 import type { PrivateKeyAccount } from "viem/accounts";
 import { ExactEvmScheme } from "x402-evm-2.11/exact/client";
-import { FEE, PARROT, StockWorld } from "./StockWorld.ts";
+import { UptoEvmScheme } from "x402-evm-2.11/upto/client";
+import { costOf, FEE, PARROT, StockWorld } from "./StockWorld.ts";
 
-describe("axios + @x402/axios 2.11, unmodified", () => {
+describe("axios + @x402/axios 2.11, unmodified", function () {
+  this.timeout(30_000);
   let world: StockWorld;
   let payer: PrivateKeyAccount;
   let api: AxiosInstance;
@@ -55,5 +57,20 @@ describe("axios + @x402/axios 2.11, unmodified", () => {
     const [call] = data.choices[0]?.message.tool_calls ?? [];
     expect(call?.type === "function" && call.function.name).to.equal("weather");
     await world.spent(payer, FEE);
+  });
+
+  it("upto_withoutAllowanceOrEth_isChargedByTheToken", async () => {
+    const client = new x402Client().register(world.network, new UptoEvmScheme(payer, { rpcUrl: world.chain.url }));
+    const sponsored = wrapAxiosWithPayment(axios.create({ baseURL: world.baseUrl }), client);
+    const { data } = await sponsored.post<OpenAI.ChatCompletion>("/chat/completions", {
+      model: PARROT,
+      messages: [{ role: "user", content: "by the token" }],
+      response_format: {
+        type: "json_schema",
+        json_schema: { name: "echo", schema: { type: "object", properties: { said: { type: "string" } } } },
+      },
+    });
+    expect(data.choices[0]?.message.content).to.equal('{"said":"by the token"}');
+    await world.spent(payer, costOf(data));
   });
 });

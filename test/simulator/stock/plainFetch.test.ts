@@ -1,6 +1,6 @@
 import { expect } from "chai";
-import { hexlify, randomBytes, Wallet } from "ethers";
-import { FEE, FUNDS, PARROT, StockWorld } from "./StockWorld.ts";
+import { getAddress, hexlify, randomBytes, toBigInt, Wallet } from "ethers";
+import { costOf, FEE, FUNDS, PARROT, StockWorld } from "./StockWorld.ts";
 
 /** One of the ways to pay that a 402 names. */
 interface Offer {
@@ -10,14 +10,15 @@ interface Offer {
   amount: string;
   payTo: string;
   maxTimeoutSeconds: number;
-  extra: { name: string; version: string; assetTransferMethod?: string };
+  extra: { name: string; version: string; assetTransferMethod?: string; facilitatorAddress?: string };
 }
 
 const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64");
 const decode = (text: string | null): unknown => JSON.parse(Buffer.from(text ?? "", "base64").toString());
 
 /** Headers made by hand, as docs/clients.md tells: no x402 package on the client's side. */
-describe("plain fetch, headers made by hand", () => {
+describe("plain fetch, headers made by hand", function () {
+  this.timeout(30_000);
   let world: StockWorld;
   let wallet: Wallet;
 
@@ -124,5 +125,84 @@ describe("plain fetch, headers made by hand", () => {
     );
     expect(text.trimEnd().endsWith("data: [DONE]")).to.equal(true);
     await world.spent(wallet, FEE);
+  });
+
+  /** Signs the Permit2 permit that an `upto` offer asks for, and, since Permit2 has no allowance, the EIP-2612 permit that gives it one. */
+  async function payUpTo({ extra, ...offer }: Offer): Promise<string> {
+    const chainId = Number(offer.network.slice("eip155:".length));
+    const deadline = String(Math.floor(Date.now() / 1000) + offer.maxTimeoutSeconds);
+    const permit2Authorization = {
+      from: wallet.address,
+      permitted: { token: getAddress(offer.asset), amount: offer.amount },
+      spender: "0x4020A4f3b7b90ccA423B9fabCc0CE57C6C240002",
+      nonce: toBigInt(randomBytes(32)).toString(),
+      deadline,
+      witness: { to: getAddress(offer.payTo), facilitator: getAddress(extra.facilitatorAddress!), validAfter: "0" },
+    };
+    const PERMIT2 = "0x000000000022D473030F116dDEE9F6B43aC78BA3";
+    const signature = await wallet.signTypedData(
+      { name: "Permit2", chainId, verifyingContract: PERMIT2 },
+      {
+        PermitWitnessTransferFrom: [
+          { name: "permitted", type: "TokenPermissions" },
+          { name: "spender", type: "address" },
+          { name: "nonce", type: "uint256" },
+          { name: "deadline", type: "uint256" },
+          { name: "witness", type: "Witness" },
+        ],
+        TokenPermissions: [
+          { name: "token", type: "address" },
+          { name: "amount", type: "uint256" },
+        ],
+        Witness: [
+          { name: "to", type: "address" },
+          { name: "facilitator", type: "address" },
+          { name: "validAfter", type: "uint256" },
+        ],
+      },
+      permit2Authorization,
+    );
+    const allowance = { owner: wallet.address, spender: PERMIT2, value: offer.amount, nonce: "0", deadline };
+    const info = {
+      from: wallet.address,
+      asset: offer.asset,
+      spender: PERMIT2,
+      amount: offer.amount,
+      nonce: "0",
+      deadline,
+      version: "1",
+      signature: await wallet.signTypedData(
+        { name: extra.name, version: extra.version, chainId, verifyingContract: offer.asset },
+        {
+          Permit: [
+            { name: "owner", type: "address" },
+            { name: "spender", type: "address" },
+            { name: "value", type: "uint256" },
+            { name: "nonce", type: "uint256" },
+            { name: "deadline", type: "uint256" },
+          ],
+        },
+        allowance,
+      ),
+    };
+    return encode({
+      x402Version: 2,
+      accepted: { ...offer, extra },
+      payload: { signature, permit2Authorization },
+      extensions: { eip2612GasSponsoring: { info } },
+    });
+  }
+
+  it("upto_oneSignature_paysForSeveralRequests_inOneTransfer", async () => {
+    const [first, second] = [ask("one signature"), ask("two answers for it")];
+    const offer = (await offers(first)).find(({ scheme }) => scheme === "upto");
+    const header = { "payment-signature": await payUpTo(offer!) };
+    let cost = 0n;
+    for (const body of [first, second]) {
+      const paid = await post(body, header);
+      expect(paid.status, await paid.clone().text()).to.equal(200);
+      cost += costOf((await paid.json()) as Parameters<typeof costOf>[0]);
+    }
+    await world.spent(wallet, cost);
   });
 });

@@ -12,7 +12,14 @@ export interface TeeKey {
 }
 
 /** OpenGradient's fields of an answer, or of a stream's last chunk. */
-export const TEE_FIELDS = ["tee_signature", "tee_request_hash", "tee_output_hash", "tee_timestamp", "tee_id"] as const;
+export const TEE_FIELDS = [
+  "tee_signature",
+  "tee_request_hash",
+  "tee_output_hash",
+  "tee_timestamp",
+  "tee_id",
+  "tee_merkle",
+] as const;
 
 /**
  * Checks OpenGradient's fields of an answer against its receipt, and against what was asked and answered.

@@ -10,11 +10,16 @@ import type { Signer } from "../receipts/secp256k1.ts";
 import type { TokenUsage } from "../receipts/tariff.ts";
 import { type Hex, Mode, type SettlementDomain } from "../receipts/types.ts";
 import { type TokenPrice, tokenPriceToJson } from "../pricing/TokenPrice.ts";
-import { untilAborted } from "../settlement/untilAborted.ts";
 import { openForm } from "./AnswerForm.ts";
 import { createNodeServer, type NodeAnswer } from "./createNodeServer.ts";
 import { NodeError, toNodeError } from "./NodeError.ts";
-import { type PaidAnswer, PaidAnswers, type PaidAnswersOptions, type WrittenAlong } from "./PaidAnswers.ts";
+import {
+  type PaidAnswer,
+  PaidAnswers,
+  type PaidAnswersOptions,
+  type ServeOptions,
+  type WrittenAlong,
+} from "./PaidAnswers.ts";
 import type { NodePayment } from "./paymentHeader.ts";
 import type { ReceiptStore } from "./ReceiptStore.ts";
 import type { RequestBody } from "./RequestBody.ts";
@@ -122,6 +127,8 @@ export abstract class InferenceNode {
   readonly #paid: PaidAnswers;
   #server: FastifyInstance | undefined;
   #stopping = new AbortController();
+  /** What is under way, to be told. A set, since an AbortSignal's listeners cost as much as an inference here may take. */
+  readonly #onStop = new Set<() => void>();
   #port: number;
 
   protected constructor(options: InferenceNodeOptions, kinds: readonly RequestKind[]) {
@@ -202,6 +209,7 @@ export abstract class InferenceNode {
   /** Ends what is under way with an error; requests may come again after a new start. */
   async stop(): Promise<void> {
     this.#stopping.abort(new NodeError(503, "node_stopping", "the node is stopping; nothing was charged"));
+    for (const tell of this.#onStop) tell();
     await this.#paid.drained();
     // Those who wait are told why before their connections are closed.
     await new Promise(setImmediate);
@@ -248,11 +256,16 @@ export abstract class InferenceNode {
    * @param along is written with the answer, and only if it is a new one.
    * @throws NodeError; later failures are the answer's.
    */
-  serve({ body, prepared }: ReadRequest, payment: NodePayment, along?: WrittenAlong): PaidAnswer {
+  serve(
+    { body, prepared }: ReadRequest,
+    payment: NodePayment,
+    along?: WrittenAlong,
+    options?: ServeOptions,
+  ): PaidAnswer {
     const { kind, bytes, json, bodyHash, inputHash } = body;
     const bought = { ...this.#paid.bought(kind, bytes, payment, bodyHash), inputHash };
     const servable = { prepared, form: openForm(kind, prepared.streamed) };
-    return this.#paid.answer(bought, kind, json, () => servable, along);
+    return this.#paid.answer(bought, kind, json, () => servable, along, options);
   }
 
   /**
@@ -321,24 +334,28 @@ export abstract class InferenceNode {
   }
 
   /** Runs within the time bound and while the node runs, also where the model itself cannot be interrupted. */
-  async #run({ run }: PreparedInference, context: Omit<InferenceContext, "signal">): Promise<CompletedInference> {
+  #run({ run }: PreparedInference, context: Omit<InferenceContext, "signal">): Promise<CompletedInference> {
     const stopping = this.#stopping.signal;
-    const running = new AbortController();
-    const onStop = () => running.abort(stopping.reason);
-    const onTimeout = () =>
-      running.abort(new NodeError(504, "inference_timeout", "the model did not answer in time; nothing was charged"));
-    stopping.addEventListener("abort", onStop, { once: true });
-    if (stopping.aborted) onStop();
-    const timer = setTimeout(onTimeout, this.#options.inferenceTimeoutMs);
-    try {
-      return await untilAborted(run({ ...context, signal: running.signal }), running.signal);
-    } catch (error) {
-      // Libraries wrap an abort in errors of their own; what counts is why it was aborted.
-      throw running.signal.aborted ? running.signal.reason : error;
-    } finally {
-      clearTimeout(timer);
-      stopping.removeEventListener("abort", onStop);
-    }
+    return new Promise((resolve, reject) => {
+      const running = new AbortController();
+      const end = (reason: Error): void => {
+        reject(reason);
+        running.abort(reason);
+      };
+      const timer = setTimeout(() => {
+        end(new NodeError(504, "inference_timeout", "the model did not answer in time; nothing was charged"));
+      }, this.#options.inferenceTimeoutMs);
+      const onStop = (): void => end(stopping.reason as Error);
+      const settled = (): void => {
+        clearTimeout(timer);
+        this.#onStop.delete(onStop);
+      };
+      this.#onStop.add(onStop);
+      if (stopping.aborted) onStop();
+      run({ ...context, signal: running.signal })
+        .then(resolve, reject)
+        .finally(settled);
+    });
   }
 
   #modelList(): object[] {

@@ -17,11 +17,17 @@ export const jsonOf = (answer: object): string => (answer instanceof JsonText ? 
 /** `answer` with further members; those of the same name are replaced. What passes as it came gets them at its end. */
 export function withMembers(answer: object, members: Readonly<Record<string, unknown>>): object {
   if (!(answer instanceof JsonText)) return { ...answer, ...members };
-  const value = { ...answer.value, ...members };
+  const names = Object.keys(members);
   // a name twice would be read differently by different parsers
-  if (Object.keys(members).some((name) => Object.hasOwn(answer.value, name))) return value;
+  if (names.some((name) => Object.hasOwn(answer.value, name))) return { ...answer.value, ...members };
   const added = JSON.stringify(members).slice(1);
   const end = answer.text.lastIndexOf("}");
-  const separator = Object.keys(answer.value).length === 0 || added === "}" ? "" : ",";
-  return new JsonText(answer.text.slice(0, end) + separator + added, value);
+  const separator = added === "}" || isEmpty(answer.value) ? "" : ",";
+  // the members are in the text only: who adds more looks for their names in what came
+  return new JsonText(answer.text.slice(0, end) + separator + added, answer.value);
+}
+
+function isEmpty(value: object): boolean {
+  for (const _name in value) return false;
+  return true;
 }

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 
+import { MerkleReceiptSigner } from "../enclave/MerkleReceiptSigner.ts";
 import type { EnclaveIdentity } from "../enclave/EnclaveIdentity.ts";
 import { SettlementHasher } from "../receipts/eip712.ts";
 import { inputHash, type PaidKind, type RequestKind } from "../receipts/hashes.ts";
@@ -66,6 +67,15 @@ export interface PaidAnswer {
 /** Statements that are kept together with an answer and its receipt, or not at all. */
 export type WrittenAlong = (receipt: SignedReceipt) => void;
 
+export interface ServeOptions {
+  /** The caller knows that the payment has bought nothing yet: the store is not asked. Default false. */
+  isNew?: boolean;
+  /** How an enclave signs the answer: by itself, as OpenGradient's clients expect it, or together with others. Default "plain". */
+  teeSignature?: TeeSignature;
+}
+
+export type TeeSignature = "plain" | "merkle";
+
 /** A request that can be served, and the form of its answer. */
 export interface Servable {
   prepared: PreparedInference;
@@ -77,10 +87,13 @@ export class PaidAnswers {
   readonly #options: PaidAnswersOptions;
   readonly #hasher: SettlementHasher;
   readonly #flights = new Map<Hex, AnswerFlight>();
+  readonly #together: MerkleReceiptSigner | undefined;
 
   constructor(options: PaidAnswersOptions) {
     this.#options = options;
     this.#hasher = new SettlementHasher(options.domain);
+    const { enclave } = options;
+    this.#together = enclave && new MerkleReceiptSigner((root) => enclave.signTeeMessage(root));
   }
 
   bought(kind: PaidKind, body: Buffer, payment: NodePayment, bodyHash = bodyHashOf(kind, body)): Bought {
@@ -112,8 +125,16 @@ export class PaidAnswers {
   }
 
   /** The answer under way, or the stored one, or else a new one, with which `along` is written. */
-  answer(bought: Bought, kind: RequestKind, body: RawBody, prepare: () => Servable, along?: WrittenAlong): PaidAnswer {
-    return this.known(bought) ?? following(bought.requestId, this.#begin(bought, kind, body, prepare, along));
+  answer(
+    bought: Bought,
+    kind: RequestKind,
+    body: RawBody,
+    prepare: () => Servable,
+    along?: WrittenAlong,
+    { isNew = false, teeSignature = "plain" }: ServeOptions = {},
+  ): PaidAnswer {
+    const known = isNew && !this.#flights.has(bought.requestId) ? undefined : this.known(bought);
+    return known ?? following(bought.requestId, this.#begin(bought, kind, body, prepare, along, teeSignature));
   }
 
   /** The same as HTTP passes it on: once there is a first piece of it. */
@@ -135,6 +156,7 @@ export class PaidAnswers {
     body: RawBody,
     prepare: () => Servable,
     along: WrittenAlong | undefined,
+    teeSignature: TeeSignature,
   ): AnswerFlight {
     const { requestId, bodyHash, payment } = bought;
     const { asset, maxConcurrent, enclave } = this.#options;
@@ -154,7 +176,13 @@ export class PaidAnswers {
     }
     const flight = new AnswerFlight(bodyHash, streamed);
     this.#flights.set(requestId, flight);
-    void this.#fly(flight, servable, { requestId, inputHash: hash, payment }, teeHash, along);
+    void this.#fly(
+      flight,
+      servable,
+      { requestId, inputHash: hash, payment },
+      teeHash && { hash: teeHash, form: teeSignature },
+      along,
+    );
     return flight;
   }
 
@@ -163,7 +191,7 @@ export class PaidAnswers {
     flight: AnswerFlight,
     { prepared, form }: Servable,
     { requestId, inputHash: hash, payment }: Pick<Bought, "requestId" | "payment"> & { inputHash: Hex },
-    teeHash: Hex | undefined,
+    wanted: { hash: Hex; form: TeeSignature } | undefined,
     along: WrittenAlong | undefined,
   ): Promise<void> {
     const { operator, signer, mode, enclave, store, run, nowSeconds, logger } = this.#options;
@@ -184,9 +212,10 @@ export class PaidAnswers {
         servedAt,
       });
       const opengradient = { receipt: signedReceiptToJson(receipt), operator, signer: signer.address };
-      const statement = teeHash && { requestHash: teeHash, outputHash: keccak256(teeOutput), timestamp: servedAt };
+      const statement = wanted && { requestHash: wanted.hash, outputHash: keccak256(teeOutput), timestamp: servedAt };
       // with the answer, so that of a sealed one nobody but the client sees these hashes
-      const tee = statement && enclave && (await signTeeFields(enclave, statement));
+      const together = wanted?.form === "merkle" ? this.#together : undefined;
+      const tee = statement && enclave && (await signTeeFields(enclave, statement, together));
       const last = form.end(withMembers(answer, { ...tee, opengradient }));
       const content = flight.text + last;
       await store.add(

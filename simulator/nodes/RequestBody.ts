@@ -1,13 +1,11 @@
-import { createHash } from "node:crypto";
-
 import { type PaidKind, inputHash, type RequestKind } from "../receipts/hashes.ts";
 import { isJsonObject, JsonNumber, type JsonObject, parseJson } from "../receipts/json.ts";
+import { requestHash } from "../receipts/requestHash.ts";
 import { InvalidRequestError } from "../receipts/requestText.ts";
 import type { Hex } from "../receipts/types.ts";
 
 /** SHA-256 of what was asked, hexadecimal: the body as it came, after the name of its kind. */
-export const bodyHashOf = (kind: PaidKind, body: Uint8Array): string =>
-  createHash("sha256").update(`${kind}\n`).update(body).digest("hex");
+export const bodyHashOf = (kind: PaidKind, body: Uint8Array): string => requestHash(kind, body).slice(2);
 
 /** A request as everybody in the process sees it: its bytes, parsed once, hashed once. */
 export class RequestBody {

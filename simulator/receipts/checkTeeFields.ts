@@ -4,6 +4,7 @@ import { fromHex } from "./bytes.ts";
 import { chatOutputHash, completionOutputHash, type RequestKind } from "./hashes.ts";
 import { InvalidJsonError, isJsonArray, isJsonObject, parseJson, type Json } from "./json.ts";
 import { keccak256 } from "./keccak.ts";
+import { merkleRoot } from "./merkleProof.ts";
 import { canonicalToolCalls, InvalidRequestError, type RawBody } from "./requestText.ts";
 import { pythonJson } from "./pythonJson.ts";
 import { teeFieldsSchema, teeMessageHash, teeRequestHash, teeTensorText, type TeeStatement } from "./teeReceipt.ts";
@@ -67,7 +68,7 @@ export function checkTeeFields(
     const why = z.prettifyError(parsed.error);
     throw new TeeFieldsError("missing_tee_fields", `The answer carries no readable tee_ fields: ${why}`);
   }
-  const { statement, teeId: found, signature } = parsed.data;
+  const { statement, teeId: found, signature, proof } = parsed.data;
   const require = (ok: boolean, code: TeeFieldsCode, what: string, mine: unknown, theirs: unknown): void => {
     if (!ok) throw new TeeFieldsError(code, `Expected ${what} to be ${String(mine)}, found ${String(theirs)}`);
   };
@@ -81,7 +82,12 @@ export function checkTeeFields(
     outputHash, "tee_hash_mismatch", "tee_output_hash", outputHash, statement.outputHash);
   require(statement.timestamp === timestamp, "tee_timestamp_mismatch", "tee_timestamp", timestamp, statement.timestamp);
   const options = { key: readKey(publicKeyDer), padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 };
-  if (!verify("sha256", fromHex(teeMessageHash(statement)), options, signature)) {
+  const message = fromHex(teeMessageHash(statement));
+  const signed = proof === undefined ? message : merkleRoot(message, proof);
+  if (signed === undefined || (proof !== undefined && signed.toString("hex") !== proof.root)) {
+    throw new TeeFieldsError("tee_signature_invalid", "This answer is not in the tree whose root was signed");
+  }
+  if (!verify("sha256", signed, options, signature)) {
     throw new TeeFieldsError("tee_signature_invalid", "The enclave's RSA key did not sign this answer");
   }
   return statement;

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { PaidKind } from "./hashes.ts";
 import type { Hex } from "./types.ts";
 
@@ -9,5 +9,5 @@ import type { Hex } from "./types.ts";
 export function requestHash(kind: PaidKind, body: Uint8Array, idempotencyKey?: string): Hex {
   // a header holds no line feed, so the first line ends where it seems to
   const first = idempotencyKey === undefined ? kind : `${kind} ${idempotencyKey}`;
-  return `0x${createHash("sha256").update(`${first}\n`).update(body).digest("hex")}`;
+  return `0x${hash("sha256", Buffer.concat([Buffer.from(`${first}\n`), body]))}`;
 }

@@ -18,21 +18,24 @@ export interface PaymentKey {
 /** Scope of the one request that a Permit2 payment of the scheme `exact` buys. */
 export const PERMIT2_SCOPE = keccak256("x402 exact Permit2");
 
+const UPTO = keccak256("x402 upto");
+const BATCH_SETTLEMENT = keccak256("x402 batch-settlement");
+
 /** Scope of one request of an `upto` session: its hash, so that the client knows it without asking. */
-export const sessionScope = (requestHash: Hex): Hex => tagged("x402 upto", requestHash);
+export const sessionScope = (requestHash: Hex): Hex => tagged(UPTO, requestHash);
 
 /** Scope of one request of a payment channel: a voucher buys one, and the same voucher may be tried with another when none was answered. */
 export function channelScope(maxClaimableAmount: bigint, requestHash: Hex): Hex {
   const words = Buffer.alloc(64);
   putUint(words, 0, maxClaimableAmount, 128);
   putWord(words, 32, requestHash, 32);
-  return tagged("x402 batch-settlement", keccak256(words));
+  return tagged(BATCH_SETTLEMENT, keccak256(words));
 }
 
 /** A scope of one kind is none of another. */
-function tagged(tag: string, hash: Hex): Hex {
+function tagged(tag: Hex, hash: Hex): Hex {
   const words = Buffer.alloc(64);
-  putWord(words, 0, keccak256(tag), 32);
+  putWord(words, 0, tag, 32);
   putWord(words, 32, hash, 32);
   return keccak256(words);
 }

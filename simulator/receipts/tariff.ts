@@ -40,12 +40,10 @@ export function feeOf(tariff: Tariff, usage: TokenUsage | undefined, maxWei: big
 
 /** OpenAI's `usage` of an answer; undefined where there is none. */
 export function usageOf(answer: unknown): TokenUsage | undefined {
-  const parsed = usageSchema.safeParse(answer);
-  if (!parsed.success) return undefined;
-  const { prompt_tokens: inputTokens, completion_tokens: outputTokens } = parsed.data.usage;
-  return { inputTokens, outputTokens };
+  // by hand: it is asked of every answer
+  const usage = (answer as { usage?: unknown } | null | undefined)?.usage;
+  const { prompt_tokens: input, completion_tokens: output } = (usage ?? {}) as Record<string, unknown>;
+  return isCount(input) && isCount(output) ? { inputTokens: input, outputTokens: output } : undefined;
 }
 
-const usageSchema = z.object({
-  usage: z.object({ prompt_tokens: z.int().min(0), completion_tokens: z.int().min(0) }),
-});
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;

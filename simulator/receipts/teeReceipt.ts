@@ -1,9 +1,11 @@
 import { z } from "zod";
 import type { EnclaveIdentity } from "../enclave/EnclaveIdentity.ts";
+import type { MerkleReceiptSigner } from "../enclave/MerkleReceiptSigner.ts";
 import { fromHex, putUint, toHex } from "./bytes.ts";
 import { inputHash, type RequestKind } from "./hashes.ts";
 import { isJsonObject, parseJson, type Json } from "./json.ts";
 import { keccak256 } from "./keccak.ts";
+import { type MerkleProof, merkleProofSchema } from "./merkleProof.ts";
 import { pythonJson } from "./pythonJson.ts";
 import { InvalidRequestError, type RawBody } from "./requestText.ts";
 import { bytes32Schema, type Hex } from "./types.ts";
@@ -28,6 +30,8 @@ export interface TeeFields {
   tee_timestamp: number;
   /** With 0x. */
   tee_id: Hex;
+  /** Of an answer that was signed together with others, as its client has asked: `tee_signature` is of the root. */
+  tee_merkle?: MerkleProof;
 }
 
 /**
@@ -71,13 +75,20 @@ export function teeInferenceText(body: RawBody): string {
 /** The text of a tensor answer that is hashed: the same dump of its `outputs`. */
 export const teeTensorText = (outputs: Json): string => pythonJson(outputs);
 
-/** The statement, signed by the enclave, as the members of an answer. */
+/**
+ * The statement, signed by the enclave, as the members of an answer.
+ * @param together signs it with others, for a client that takes that.
+ */
 export async function signTeeFields(
   enclave: Pick<EnclaveIdentity, "teeId" | "signTeeMessage">,
   statement: TeeStatement,
+  together?: Pick<MerkleReceiptSigner, "sign">,
 ): Promise<TeeFields> {
-  const signature = await enclave.signTeeMessage(fromHex(teeMessageHash(statement)));
+  const message = fromHex(teeMessageHash(statement));
+  const { signature, proof } =
+    together === undefined ? { signature: await enclave.signTeeMessage(message) } : await together.sign(message);
   return {
+    ...(proof && { tee_merkle: proof }),
     tee_signature: signature.toString("base64"),
     tee_request_hash: statement.requestHash.slice(2),
     tee_output_hash: statement.outputHash.slice(2),
@@ -99,8 +110,9 @@ export const teeFieldsSchema = z
     tee_output_hash: hashSchema,
     tee_timestamp: z.int().min(0),
     tee_id: bytes32Schema,
+    tee_merkle: merkleProofSchema.optional(),
   })
-  .transform(({ tee_signature, tee_request_hash, tee_output_hash, tee_timestamp, tee_id }) => ({
+  .transform(({ tee_signature, tee_request_hash, tee_output_hash, tee_timestamp, tee_id, tee_merkle }) => ({
     statement: {
       requestHash: tee_request_hash,
       outputHash: tee_output_hash,
@@ -108,4 +120,5 @@ export const teeFieldsSchema = z
     } satisfies TeeStatement,
     teeId: tee_id,
     signature: Buffer.from(tee_signature, "base64"),
+    ...(tee_merkle && { proof: tee_merkle }),
   }));

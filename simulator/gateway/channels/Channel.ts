@@ -41,6 +41,8 @@ export class Channel<T = unknown> {
   syncedAtMs: number;
   ledger: ChannelLedger;
   busy: Reservation<T> | undefined;
+  /** Of all vouchers that have bought something since the start, wei. */
+  highestWei: bigint;
   usedAtMs: number;
 
   constructor(id: Hex, config: ChannelConfig, chain: ChainState, ledger: ChannelLedger, syncedAtMs: number) {
@@ -49,6 +51,7 @@ export class Channel<T = unknown> {
     this.chain = chain;
     this.ledger = ledger;
     this.syncedAtMs = syncedAtMs;
+    this.highestWei = ledger.maxClaimableWei;
     this.usedAtMs = syncedAtMs;
   }
 

@@ -1,4 +1,4 @@
-import type { PaidAnswer } from "../../nodes/PaidAnswers.ts";
+import type { PaidAnswer, TeeSignature } from "../../nodes/PaidAnswers.ts";
 import { NodeError } from "../../nodes/NodeError.ts";
 import type { ReadRequest } from "../../nodes/InferenceNode.ts";
 import type { NodePayment } from "../../nodes/paymentHeader.ts";
@@ -43,6 +43,7 @@ interface Sale {
   request: ReadRequest;
   quote: Quote;
   capWei: bigint;
+  teeSignature?: TeeSignature | undefined;
 }
 
 export interface ChannelCheckoutOptions {
@@ -72,6 +73,8 @@ export interface BuyOptions {
   admit: ((payer: Hex) => Promise<void> | void) | undefined;
   /** Told of money that went into the channel, whatever becomes of the request. */
   onDeposit: (deposited: Deposited) => void;
+  /** How an enclave is to sign the answer. */
+  teeSignature?: TeeSignature | undefined;
 }
 
 /** Pieces of a stream between notes of how far it got. */
@@ -91,10 +94,10 @@ export class ChannelCheckout {
   async buy(
     payment: ChannelPayment,
     body: RequestBody,
-    { idempotencyKey, admit, onDeposit }: BuyOptions,
+    { idempotencyKey, admit, onDeposit, teeSignature }: BuyOptions,
   ): Promise<Purchase> {
     const { book, terms } = this.#options;
-    const sale = this.#sale(payment, body);
+    const sale = { ...this.#sale(payment, body), teeSignature };
     const { payout } = sale.seller;
     const refusal = terms.refusalOf(payment.config, payout);
     if (refusal !== undefined) throw new ChannelRefusal(refusal);
@@ -134,14 +137,15 @@ export class ChannelCheckout {
   #paymentFor(
     { config, channelId, maxClaimableAmount }: ChannelPayment,
     { seller, quote, capWei }: Sale,
-    { kind, bytes }: RequestBody,
+    { kind, bytes, bodyHash }: RequestBody,
     idempotencyKey: string | undefined,
   ): NodePayment {
+    const hash: Hex = idempotencyKey === undefined ? `0x${bodyHash}` : requestHash(kind, bytes, idempotencyKey);
     return {
       asset: seller.asset,
       payer: config.payer,
       nonce: channelId,
-      scope: channelScope(maxClaimableAmount, requestHash(kind, bytes, idempotencyKey)),
+      scope: channelScope(maxClaimableAmount, hash),
       feeWei: capWei,
       tariff: quote.tariff,
     };
@@ -225,23 +229,30 @@ export class ChannelCheckout {
   #begin(
     channel: Channel<Delivered>,
     { maxClaimableAmount, signature }: ChannelPayment,
-    { seller, request }: Sale,
+    { seller, request, teeSignature = "plain" }: Sale,
     paid: NodePayment,
     requestId: Hex,
   ): Purchase {
     const { store } = this.#options;
     const before = channel.ledger.chargedWei;
     let charged = false;
-    const answer = seller.serve(request, paid, ({ receipt }) => {
-      charged = true;
-      store.charge(channel, before + receipt.fee, maxClaimableAmount, signature);
-    });
+    const answer = seller.serve(
+      request,
+      paid,
+      ({ receipt }) => {
+        charged = true;
+        store.charge(channel, before + receipt.fee, maxClaimableAmount, signature);
+      },
+      // no voucher for as much has bought anything yet
+      { isNew: maxClaimableAmount > channel.highestWei, teeSignature },
+    );
     const outcome = answer.whole().then(
       (text): Delivered => {
         const receipt = answer.receipt!;
         const chargedWei = before + (charged ? receipt.receipt.fee : 0n);
         // a stored answer was charged when it was made
         if (charged) channel.ledger = { chargedWei, maxClaimableWei: maxClaimableAmount, signature };
+        if (maxClaimableAmount > channel.highestWei) channel.highestWei = maxClaimableAmount;
         channel.usedAtMs = Date.now();
         channel.busy = undefined;
         return { text, receipt, chargedWei };

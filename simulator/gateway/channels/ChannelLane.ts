@@ -49,6 +49,9 @@ export interface ChannelLaneOptions extends Omit<ChannelTermsOptions, "network">
   chainTtlMs?: number;
 }
 
+/** By "merkle" a client says that it takes an enclave's signature over many answers, which costs less than one for each. */
+export const TEE_SIGNATURE_HEADER = "x-tee-signature";
+
 const MAX_TTL_MS = 300_000;
 const KINDS = new Map(Object.entries(ROUTES).map(([kind, route]) => [route as string, kind as RequestKind]));
 
@@ -185,6 +188,7 @@ export class ChannelLane {
       const purchase = await this.#checkout.buy(read, body, {
         idempotencyKey: typeof key === "string" ? key : undefined,
         admit: http.admit,
+        teeSignature: http.headers[TEE_SIGNATURE_HEADER] === "merkle" ? "merkle" : "plain",
         onDeposit: (made) => {
           deposited = made;
         },

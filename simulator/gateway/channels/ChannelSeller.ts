@@ -1,5 +1,5 @@
 import type { ModelOffer, ReadRequest } from "../../nodes/InferenceNode.ts";
-import type { PaidAnswer, WrittenAlong } from "../../nodes/PaidAnswers.ts";
+import type { PaidAnswer, ServeOptions, WrittenAlong } from "../../nodes/PaidAnswers.ts";
 import type { NodePayment } from "../../nodes/paymentHeader.ts";
 import type { RequestBody } from "../../nodes/RequestBody.ts";
 import type { Tariff } from "../../receipts/tariff.ts";
@@ -16,7 +16,7 @@ export interface ChannelSeller {
   /** @throws NodeError */
   bought(body: RequestBody, payment: NodePayment): PaidAnswer | undefined;
   /** @throws NodeError */
-  serve(request: ReadRequest, payment: NodePayment, along?: WrittenAlong): PaidAnswer;
+  serve(request: ReadRequest, payment: NodePayment, along?: WrittenAlong, options?: ServeOptions): PaidAnswer;
 }
 
 /** What a request costs: at most `capWei`, and where it is charged by use, what `tariff` makes of its tokens. */

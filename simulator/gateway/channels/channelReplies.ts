@@ -43,16 +43,16 @@ function response(
 
 /** Sends a whole answer with everything that proves it. */
 export function sendAnswer(res: ServerResponse, requestId: Hex, { text }: Delivered, response: string): void {
-  const body = Buffer.from(text, "utf8");
   res.writeHead(200, {
     "content-type": "application/json; charset=utf-8",
-    "content-length": body.length,
+    "content-length": Buffer.byteLength(text),
     "cache-control": "private, no-store",
     "payment-response": response,
     "x-processing-hash": requestId,
     "x-inference-receipt": base64(proofOf(text)),
   });
-  res.end(body);
+  // as text it goes out with the headers in one piece
+  res.end(text);
 }
 
 /** Tells what became of a refund. */

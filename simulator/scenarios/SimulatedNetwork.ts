@@ -6,12 +6,13 @@ import { parseEther } from "ethers";
 import type { Logger } from "pino";
 
 import { readDeploymentParameters, parametersFile } from "../../ignition/deploymentParameters.ts";
-import { LOCAL_CHAIN_ID, connectChain, type Chain } from "../chain/connectChain.ts";
+import { connectChain, type Chain } from "../chain/connectChain.ts";
 import { ContractRevertError } from "../chain/ContractRevertError.ts";
 import { deployOpenGradient } from "../chain/deployOpenGradient.ts";
 import { devAccounts } from "../chain/devAccounts.ts";
 import { EmbeddedChain } from "../chain/EmbeddedChain.ts";
-import { installLocalX402 } from "../chain/x402/installLocalX402.ts";
+import { checkX402Contracts } from "../chain/x402/checkX402Contracts.ts";
+import { installLocalX402, NotLocalChainError } from "../chain/x402/installLocalX402.ts";
 import { CertificateChain } from "../enclave/CertificateChain.ts";
 import { Enclave } from "../enclave/Enclave.ts";
 import { TeeType } from "../enclave/EnclaveRegistrar.ts";
@@ -22,6 +23,7 @@ import type { InferenceNode, InferenceNodeOptions } from "../nodes/InferenceNode
 import { knownModelIds, LlmProxyNode } from "../nodes/LlmProxyNode.ts";
 import { LocalInferenceNode } from "../nodes/LocalInferenceNode.ts";
 import { upstreamsFromEnvironment } from "../nodes/upstreams.ts";
+import { addressOfKey } from "../receipts/secp256k1.ts";
 import type { Hex } from "../receipts/types.ts";
 import type { SettlementEvent, SettlementFaults } from "../settlement/BatchSettler.ts";
 import { LocalBlobStore } from "../storage/LocalBlobStore.ts";
@@ -34,6 +36,7 @@ import { publishFileModel, publishNamedModel } from "./publishModel.ts";
 import { SimulatedEnclave } from "./SimulatedEnclave.ts";
 import { SimulatedPayments } from "./SimulatedPayments.ts";
 import { SimulatedOperator, type SimulatedOperatorOptions } from "./SimulatedOperator.ts";
+import { SimulatedPrice } from "./SimulatedPrice.ts";
 import { SimulatedVerifier } from "./SimulatedVerifier.ts";
 
 export interface NetworkSettings {
@@ -48,6 +51,13 @@ export interface NetworkSettings {
 
 export const LIAR_MODEL_ID = "liar/liquidation-risk-v1";
 export const CHAT_FEE_WEI = parseEther("0.01");
+/** What ModelRegistry asks for at least: a short answer that is charged by use may cost as little. */
+const LEAST_CHAT_FEE_WEI = 10n ** 9n;
+/** Of a small model: $0.15 and $0.60 for a million tokens. */
+const CHAT_TOKEN_PRICE = { inputPicoUsd: 150_000n, outputPicoUsd: 600_000n };
+/** $0.05, with 8 decimals: a figure of the simulation's. */
+const OPG_PRICE = 5_000_000n;
+const REPORTERS = ["price reporter 1", "price reporter 2", "price reporter 3"];
 export const INFERENCE_FEE_WEI = parseEther("0.004");
 const ROYALTY_BPS = 500;
 const OPERATOR_STAKE = parseEther("20000");
@@ -63,6 +73,16 @@ const LIAR_BATCHING = { maxReceipts: 1, maxAgeMs: 0 };
 /** A settlement event of one operator. */
 export interface OperatorSettlement extends SettlementEvent {
   operator: Hex;
+}
+
+/** A developer's own chain gets stand-ins of x402's contracts; any other has to have the real ones. */
+async function provideX402(chain: Chain): Promise<void> {
+  try {
+    await installLocalX402(chain);
+  } catch (error) {
+    if (!(error instanceof NotLocalChainError)) throw error;
+    await checkX402Contracts(chain.provider, ["exact", "upto", "batch-settlement"]);
+  }
 }
 
 type CreateNode = (options: InferenceNodeOptions) => InferenceNode;
@@ -86,6 +106,7 @@ export class SimulatedNetwork {
   readonly enclaves: SimulatedEnclave[] = [];
   /** keccak256(PCR0 ‖ PCR1 ‖ PCR2) of what runs in them. */
   readonly images: Hex[] = [];
+  price!: SimulatedPrice;
   payments!: SimulatedPayments;
   /** `modelId` of each model by its name. */
   readonly modelIds = new Map<string, Hex>();
@@ -106,8 +127,8 @@ export class SimulatedNetwork {
       url = embedded.url;
     }
     this.chain = await connectChain({ url });
-    // what a chain of this process has from its start
-    if (rpc !== undefined && this.chain.chainId === LOCAL_CHAIN_ID) await installLocalX402(this.chain);
+    // the embedded chain has it already
+    if (rpc !== undefined) await provideX402(this.chain);
     this.#stops.push(() => {
       this.chain.close();
       return Promise.resolve();
@@ -125,6 +146,7 @@ export class SimulatedNetwork {
       treasury: treasury.address,
       // the first verifier set is everybody, and not whoever was there first
       minimums: { ...local.minimums, seats: this.#settings.verifiers },
+      priceReporters: REPORTERS.map((name) => addressOfKey(keyOf(this.#settings.seed, name))),
     };
     const book = await deployOpenGradient({ chain: this.chain, deployerKey: deployer, parameters });
     this.contracts = protocolContracts(book, this.chain);
@@ -138,7 +160,7 @@ export class SimulatedNetwork {
       ...Array.from({ length: this.#settings.verifiers }, (_, i) => `verifier ${i + 1}`),
     ];
     const operators = names.filter((name) => name.endsWith("operator") || name === "liar");
-    const hotKeys = [...operators.map((name) => `${name} hot key`), "facilitator"];
+    const hotKeys = [...operators.map((name) => `${name} hot key`), ...REPORTERS, "facilitator"];
     const treasury = this.participant("treasury");
     const { opg } = this.contracts;
     for (const name of [...names, ...hotKeys]) {
@@ -171,7 +193,7 @@ export class SimulatedNetwork {
     const copy = await publishNamedModel(this.contracts, this.participant("liar"), LIAR_MODEL_ID, INFERENCE_FEE_WEI);
     this.modelIds.set(LIAR_MODEL_ID, copy);
     for (const id of knownModelIds(await upstreamsFromEnvironment())) {
-      this.modelIds.set(id, await publishNamedModel(this.contracts, owner, id, CHAT_FEE_WEI));
+      this.modelIds.set(id, await publishNamedModel(this.contracts, owner, id, LEAST_CHAT_FEE_WEI));
     }
   }
 
@@ -206,12 +228,21 @@ export class SimulatedNetwork {
   }
 
   async startPayments(): Promise<void> {
+    this.price = new SimulatedPrice({
+      chain: this.chain,
+      feed: this.contracts.addresses.priceFeed,
+      reporters: REPORTERS.map((name) => this.participant(name)),
+      price: OPG_PRICE,
+    });
+    await this.price.start();
+    this.#stops.push(() => this.price.stop());
     this.payments = new SimulatedPayments({
       chain: this.chain,
       contracts: this.contracts,
       account: this.participant("facilitator"),
       directory: this.directory,
-      nodes: [this.textOperator, this.riskOperator, this.liar].map(({ endpoint }) => endpoint),
+      operators: [this.textOperator, this.riskOperator, this.liar],
+      channelOperator: this.textOperator,
       logger: this.#settings.logger,
     });
     await this.payments.start();
@@ -286,7 +317,8 @@ export class SimulatedNetwork {
 
   async #textNode(): Promise<CreateNode> {
     const upstreams = await upstreamsFromEnvironment();
-    const offers = knownModelIds(upstreams).map((id) => this.#offer(id, CHAT_FEE_WEI));
+    const tokenPrice = CHAT_TOKEN_PRICE;
+    const offers = knownModelIds(upstreams).map((id) => ({ ...this.#offer(id, CHAT_FEE_WEI), tokenPrice }));
     return (options) => new LlmProxyNode({ ...options, upstreams, offers });
   }
 

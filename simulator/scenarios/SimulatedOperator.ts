@@ -8,6 +8,7 @@ import { EscrowStore } from "../nodes/EscrowStore.ts";
 import { sealingKeyOfEnclave } from "../nodes/SealedRequests.ts";
 import { EscrowWorker } from "../nodes/EscrowWorker.ts";
 import { ReceiptStore } from "../nodes/ReceiptStore.ts";
+import { GroupCommit } from "../persistence/GroupCommit.ts";
 import { signerFromKey } from "../receipts/secp256k1.ts";
 import type { Hex } from "../receipts/types.ts";
 import { BatchSettler, type SettlementEvent, type SettlementFaults } from "../settlement/BatchSettler.ts";
@@ -48,6 +49,8 @@ export class SimulatedOperator {
   readonly node: InferenceNode;
   readonly settler: BatchSettler;
   readonly #options: SimulatedOperatorOptions;
+  /** The database of answers and receipts; what charges for them is written with them. */
+  readonly commits: GroupCommit;
   readonly #store: ReceiptStore;
   readonly #escrowStore: EscrowStore;
   readonly #escrowWorker: EscrowWorker;
@@ -57,7 +60,8 @@ export class SimulatedOperator {
     const logger = hotKey.logger.child({ operator: account.name });
     this.#options = options;
     this.account = account;
-    this.#store = new ReceiptStore(join(directory, "receipts.sqlite"));
+    this.commits = new GroupCommit(join(directory, "receipts.sqlite"));
+    this.#store = new ReceiptStore(this.commits);
     const keys =
       "key" in signing
         ? { signer: signerFromKey(signing.key) }
@@ -129,5 +133,6 @@ export class SimulatedOperator {
     await this.node.stop();
     this.#escrowStore.close();
     this.#store.close();
+    this.commits.close();
   }
 }

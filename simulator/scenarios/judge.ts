@@ -1,3 +1,4 @@
+import { x402Addresses } from "../chain/x402/x402Addresses.ts";
 import { Mode, type Hex } from "../receipts/types.ts";
 import type { EscrowOutcome } from "./escrowFlow.ts";
 import { percentiles } from "./percentiles.ts";
@@ -14,6 +15,8 @@ export interface Evidence {
   batches: readonly PostedBatch[];
 }
 
+const MOVES_OF_A_CHANNEL = 3;
+
 /** The report without what is about balances and supply. */
 type Verdict = Omit<SimulationReport, "supplyConserved" | "balances" | "burnedWei" | "batches" | "durationMs">;
 
@@ -26,7 +29,12 @@ export async function judge({ network, traffic, escrow, batches }: Evidence): Pr
   const liar = network.liar.account.address;
   const failed = outcomes.filter(({ error }) => error);
   const payments = await paymentsOf(network);
-  const owed = receipts.reduce((sum, { signed }) => sum + signed.receipt.fee, 0n);
+  const owed = sumsBy(
+    receipts,
+    ({ operator }) => operator,
+    ({ signed }) => signed.receipt.fee,
+  );
+  const paidInFull = (operator: Hex): boolean => payments.received.get(operator) === owed.get(operator);
 
   const standing = batches.filter(({ status }) => status === BatchStatus.attested);
   const finalIds = standing.flatMap((batch) => batch.receipts.map(({ receipt }) => receipt.requestId));
@@ -36,7 +44,9 @@ export async function judge({ network, traffic, escrow, batches }: Evidence): Pr
   const punished = batches.filter((batch) => batch.punished);
   const slashedOperators = await operatorsSlashed(network);
 
-  const toEnclaves = outcomes.filter(({ item }) => item.route !== "gateway");
+  const fixed = outcomes.filter(({ item }) => item.kind === "inference");
+  const byUse = outcomes.filter(({ item }) => item.kind !== "inference" && item.route !== "channel");
+  const toEnclaves = outcomes.filter(({ item }) => item.route === "enclave" || item.route === "sealed");
   const attested = new Set(network.enclaves.map(({ enclave }) => enclave.signer.address));
   const byEnclaves = receipts.filter(({ signed, signer }) => signed.receipt.mode === Mode.Tee && attested.has(signer));
 
@@ -51,8 +61,16 @@ export async function judge({ network, traffic, escrow, batches }: Evidence): Pr
     },
     {
       name: "every answer was paid once, and nothing else",
-      ok: payments.count === receipts.length && payments.sum === owed,
-      detail: `${payments.count} payments of ${payments.sum} wei for ${receipts.length} receipts of ${owed} wei`,
+      ok: receipts.length === outcomes.length && [...owed.keys()].every(paidInFull) && payments.spent === total(owed),
+      detail: `${payments.spent} wei paid for receipts of ${total(owed)} wei`,
+    },
+    {
+      name: "fixed prices took a payment each, sessions fewer than requests, and a channel a deposit, a claim and a refund",
+      ok:
+        payments.transactions.exact === fixed.length &&
+        payments.transactions.upto <= byUse.length &&
+        payments.transactions.channel <= MOVES_OF_A_CHANNEL,
+      detail: `${JSON.stringify(payments.transactions)} for ${fixed.length} fixed prices and ${byUse.length} by use`,
     },
     {
       name: "every honest operator's receipt is final",
@@ -97,7 +115,8 @@ export async function judge({ network, traffic, escrow, batches }: Evidence): Pr
       answered: byEnclaves.length,
       final: byEnclaves.filter(({ requestId }) => final.has(requestId)).length,
     },
-    paid: payments.count,
+    paid: receipts.filter(({ operator }) => paidInFull(operator)).length,
+    payments: payments.transactions,
     receipts: receipts.length,
     settled: receipts.filter(({ requestId }) => settled.has(requestId)).length,
     final: receipts.filter(({ requestId }) => final.has(requestId)).length,
@@ -115,14 +134,61 @@ export async function judge({ network, traffic, escrow, batches }: Evidence): Pr
   };
 }
 
-/** The client's payments as the chain has them: authorizations used, and OPG that left its wallet. */
-async function paymentsOf(network: SimulatedNetwork): Promise<{ count: number; sum: bigint }> {
+/** The client's payments as the chain has them. */
+interface Payments {
+  /** OPG that left its wallet for good, wei. */
+  spent: bigint;
+  /** What each operator got of it, wei. */
+  received: Map<Hex, bigint>;
+  /** Settlements by how they were paid. */
+  transactions: { exact: number; upto: number; channel: number };
+}
+
+/** By way of these deposits reach the channels' contract. */
+const COLLECTORS: readonly Hex[] = [x402Addresses.erc3009Collector, x402Addresses.permit2Collector].map(
+  (address) => address.toLowerCase() as Hex,
+);
+
+/** Deposits went to the channels' contract, which passed on what was claimed and gave back the rest. */
+async function paymentsOf(network: SimulatedNetwork): Promise<Payments> {
   const { opg, startBlock } = network.contracts;
   const client = network.participant("client").address;
-  const used = await opg.queryFilter(opg.filters.AuthorizationUsed(client), startBlock);
-  const sent = await opg.queryFilter(opg.filters.Transfer(client), startBlock);
-  return { count: used.length, sum: sent.reduce((sum, { args }) => sum + args.value, 0n) };
+  const channels = x402Addresses.batchSettlement;
+  const transfers = async (from: string, to?: string) =>
+    (await opg.queryFilter(opg.filters.Transfer(from, to), startBlock)).map(({ args }) => ({
+      to: args.to.toLowerCase() as Hex,
+      value: args.value,
+    }));
+  const [sent, claimed, used] = await Promise.all([
+    transfers(client),
+    transfers(channels),
+    opg.queryFilter(opg.filters.AuthorizationUsed(client), startBlock),
+  ]);
+  const direct = sent.filter(({ to }) => !COLLECTORS.includes(to));
+  const deposits = sent.length - direct.length;
+  const refunded = claimed.filter(({ to }) => to === client);
+  const payouts = claimed.filter(({ to }) => to !== client);
+  const sum = (values: readonly { value: bigint }[]): bigint => values.reduce((total, { value }) => total + value, 0n);
+  // deposits are by ERC-3009 too
+  const exact = used.length - deposits;
+  return {
+    spent: sum(sent) - sum(refunded),
+    received: sumsBy(
+      [...direct, ...payouts],
+      ({ to }) => to,
+      ({ value }) => value,
+    ),
+    transactions: { exact, upto: direct.length - exact, channel: deposits + payouts.length + refunded.length },
+  };
 }
+
+function sumsBy<T>(items: readonly T[], key: (item: T) => Hex, value: (item: T) => bigint): Map<Hex, bigint> {
+  const sums = new Map<Hex, bigint>();
+  for (const item of items) sums.set(key(item), (sums.get(key(item)) ?? 0n) + value(item));
+  return sums;
+}
+
+const total = (sums: Map<Hex, bigint>): bigint => [...sums.values()].reduce((sum, value) => sum + value, 0n);
 
 /** With the cause: OpenAI's client calls whatever goes wrong in `fetch` a connection error. */
 function reasonOf(error: Error): string {

@@ -37,8 +37,10 @@ export interface SimulationSummary {
     /** Receipts of mode TEE in a batch that reached its quorum. */
     final: number;
   };
-  /** Answers whose payment is on chain. */
+  /** Answers of operators that were paid on chain what their receipts say, to the wei. */
   paid: number;
+  /** What that took: single payments, sessions, and what channels did on chain. */
+  payments: { exact: number; upto: number; channel: number };
   /** Receipts the clients hold. */
   receipts: number;
   /** Receipts in a posted batch. */
@@ -84,6 +86,7 @@ export function renderReport(report: SimulationReport): string {
     ["answered and verified by the client", report.answered],
     ["of these by enclaves (sealed)", `${report.enclaves.answered} (${report.enclaves.sealed})`],
     ["paid on chain", report.paid],
+    ["by single payments / sessions / moves of channels", paymentsText(report)],
     ["receipts held by clients", report.receipts],
     ["receipts settled / final", `${report.settled} / ${report.final} in ${report.batches} batches`],
     ["of these final by enclaves", report.enclaves.final],
@@ -113,6 +116,9 @@ export function renderReport(report: SimulationReport): string {
     `finished in ${(report.durationMs / 1_000).toFixed(1)} s`,
   ].join("\n");
 }
+
+const paymentsText = ({ payments: { exact, upto, channel } }: SimulationReport): string =>
+  `${exact} / ${upto} / ${channel}`;
 
 const whole = (value: number): string => value.toLocaleString("en-US");
 

@@ -7,7 +7,7 @@ import { judge, type Evidence } from "./judge.ts";
 import type { SimulationReport } from "./report.ts";
 import { postedBatches, reclaimRejected } from "./settledBatches.ts";
 import { SimulatedNetwork, type NetworkSettings } from "./SimulatedNetwork.ts";
-import { createClients, sendTraffic, type Traffic } from "./traffic.ts";
+import { closeClients, createClients, sendTraffic, type Clients, type Traffic } from "./traffic.ts";
 import { makeWorkload } from "./workload.ts";
 
 export interface SimulationSettings extends NetworkSettings {
@@ -29,13 +29,13 @@ export interface Simulation {
 
 /** Bound on waiting for payments and batches. */
 const SETTLEMENT_TIMEOUT_MS = 120_000;
-const POLL_MS = 50;
 
 /** Runs the network from an empty chain to settled receipts, with progress on stdout, and reports. */
 export async function runSimulation(settings: SimulationSettings): Promise<Simulation> {
   const startMs = performance.now();
   const network = new SimulatedNetwork(settings);
   let before = new Map<string, bigint>();
+  let clients!: Clients;
   let traffic!: Traffic;
   let escrow!: EscrowOutcome;
   const tasks = new Listr(
@@ -65,7 +65,8 @@ export async function runSimulation(settings: SimulationSettings): Promise<Simul
               task.output = `${done} of ${settings.requests}`;
             }
           };
-          traffic = await sendTraffic(createClients(network), work, { concurrency, onProgress });
+          clients = createClients(network);
+          traffic = await sendTraffic(clients, work, { concurrency, onProgress });
         },
       },
       {
@@ -74,7 +75,10 @@ export async function runSimulation(settings: SimulationSettings): Promise<Simul
           escrow = await runEscrowFlow(network);
         },
       },
-      { title: "Settle payments", task: () => paymentsSettled(network) },
+      {
+        title: "Settle payments: sessions, vouchers, and what is left in channels",
+        task: () => paymentsSettled(network).then(() => closeClients(clients)),
+      },
       { title: "Settle receipts, catch the liar", task: () => receiptsSettled(network) },
     ],
     {
@@ -110,7 +114,7 @@ export async function runSimulation(settings: SimulationSettings): Promise<Simul
 /** Every payment that was deferred is on chain. */
 export async function paymentsSettled(network: SimulatedNetwork): Promise<void> {
   const client = network.participant("client").address;
-  await bounded("payments to settle", async () => (await network.payments.facilitator.outstandingWei(client)) === 0n);
+  await bounded("payments to settle", (signal) => network.payments.settled(client, signal));
 }
 
 /** No operator has a receipt or a batch left that is on its way, and verifiers are through with what was posted. */
@@ -121,14 +125,18 @@ export async function receiptsSettled(network: SimulatedNetwork): Promise<void> 
       await settler.flush();
       await settler.idle();
     }),
-  ).then(() => true);
-  await bounded("receipts to settle", () => Promise.race([settled, delay(POLL_MS).then(() => false)]));
+  ).then(() => undefined);
+  await bounded("receipts to settle", () => settled);
 }
 
-async function bounded(what: string, done: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + SETTLEMENT_TIMEOUT_MS;
-  while (!(await done())) {
-    if (performance.now() > end) throw new Error(`Waited ${SETTLEMENT_TIMEOUT_MS / 1_000} s for ${what}`);
-    await delay(POLL_MS);
+async function bounded(what: string, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const over = new AbortController();
+  const tooLong = delay(SETTLEMENT_TIMEOUT_MS, over.signal).then(() => {
+    if (!over.signal.aborted) throw new Error(`Waited ${SETTLEMENT_TIMEOUT_MS / 1_000} s for ${what}`);
+  });
+  try {
+    await Promise.race([work(over.signal), tooLong]);
+  } finally {
+    over.abort();
   }
 }

@@ -4,9 +4,11 @@ import { parseEther } from "ethers";
 import { delay } from "../chain/delay.ts";
 import { VerificationError } from "../client/ClientError.ts";
 import { OpenGradientClient } from "../client/OpenGradientClient.ts";
+import type { Scheme } from "../client/PaymentLimits.ts";
 import type { VerifiedReceipt } from "../client/ReceiptBook.ts";
 import { OnChainSignerDirectory } from "../client/SignerDirectory.ts";
 import { pooled } from "./pooled.ts";
+import type { Participant } from "./Participant.ts";
 import type { SimulatedNetwork } from "./SimulatedNetwork.ts";
 import type { Route, WorkItem } from "./workload.ts";
 
@@ -25,18 +27,38 @@ export interface Traffic {
 }
 
 const MAX_PAYMENT_WEI = parseEther("0.02");
+const MAX_SESSION_WEI = parseEther("0.2");
+const MAX_DEPOSIT_WEI = parseEther("5");
 const MAX_TOKENS = 48;
 const ASK_AGAIN_MS = 100;
 
-/** A client of the simulation's, which pays by signature alone. */
-export function createClient(network: SimulatedNetwork): OpenGradientClient {
-  const { chain, contracts, payments } = network;
-  return new OpenGradientClient({
-    wallet: network.participant("client").privateKey,
-    gatewayUrl: payments.gateway.url,
+/** How every client of the simulation's pays: by signature alone, without ETH. */
+function paying({
+  chain,
+  contracts,
+  participant,
+}: Pick<SimulatedNetwork, "chain" | "contracts"> & { participant: Participant }) {
+  return {
+    wallet: participant.privateKey,
     domain: contracts.domain,
     asset: contracts.addresses.opg,
     maxPaymentWei: MAX_PAYMENT_WEI,
+    maxSessionWei: MAX_SESSION_WEI,
+    maxDepositWei: MAX_DEPOSIT_WEI,
+    provider: chain.provider,
+  };
+}
+
+/**
+ * A client of the public gateway.
+ * @param schemes Default: by use what is sold by the token, at its price what has a fixed one.
+ */
+export function createClient(network: SimulatedNetwork, schemes?: readonly Scheme[]): OpenGradientClient {
+  const { chain, contracts, payments } = network;
+  return new OpenGradientClient({
+    ...paying({ chain, contracts, participant: network.participant("client") }),
+    ...(schemes && { schemes }),
+    gatewayUrl: payments.gateway.url,
     signers: new OnChainSignerDirectory(chain.provider, contracts.addresses.nodes),
     settlement: { chain, blobs: network.blobs(), fromBlock: contracts.startBlock },
   });
@@ -49,11 +71,7 @@ export function createClient(network: SimulatedNetwork): OpenGradientClient {
 export function createEnclaveClient(network: SimulatedNetwork, sealed: boolean): OpenGradientClient {
   const { chain, contracts, images } = network;
   return new OpenGradientClient({
-    wallet: network.participant("client").privateKey,
-    domain: contracts.domain,
-    asset: contracts.addresses.opg,
-    maxPaymentWei: MAX_PAYMENT_WEI,
-    provider: chain.provider,
+    ...paying({ chain, contracts, participant: network.participant("client") }),
     registry: contracts.addresses.nodes,
     // the simulator's enclaves prove the protocol, not hardware
     policy: { pcrHashes: images, allowTestRoot: true },
@@ -68,6 +86,7 @@ export type Clients = Readonly<Record<Route, OpenGradientClient>>;
 export function createClients(network: SimulatedNetwork): Clients {
   return {
     gateway: createClient(network),
+    channel: createClient(network, ["batch-settlement"]),
     enclave: createEnclaveClient(network, false),
     sealed: createEnclaveClient(network, true),
   };
@@ -101,8 +120,15 @@ export async function sendTraffic(
     onProgress?.(++done);
     return { item, elapsedMs: performance.now() - startMs, ...(failure && { error: failure }) };
   });
-  await Promise.all(all.map(([, client]) => client.close()));
   return { outcomes, receipts: all.flatMap(([, client]) => client.receipts) };
+}
+
+/** Takes back what channels hold unspent, and ends the clients. */
+export async function closeClients(clients: Clients): Promise<void> {
+  const refunds = await clients.channel.refundChannel();
+  const failed = refunds.find(({ success }) => !success);
+  await Promise.all(Object.values(clients).map((client) => client.close()));
+  if (failed !== undefined) throw new Error(`A channel was not refunded: ${failed.errorReason ?? "no reason given"}`);
 }
 
 /** What the last try failed with. A false answer is not asked for again. */

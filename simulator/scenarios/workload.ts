@@ -3,8 +3,11 @@ import { LOCAL_TEXT_MODEL_ID } from "../models/LocalTextModel.ts";
 import { LIQUIDATION_RISK_ID } from "../models/liquidationRisk.ts";
 import { LIAR_MODEL_ID } from "./SimulatedNetwork.ts";
 
-/** Whom a request is sent to: the public gateway, an enclave, or an enclave with the request sealed. */
-export type Route = "gateway" | "enclave" | "sealed";
+/**
+ * Whom a request is sent to, and how it is paid: the public gateway, by single payments and sessions or through a channel; an enclave;
+ * or an enclave with the request sealed.
+ */
+export type Route = "gateway" | "channel" | "enclave" | "sealed";
 
 /** One request of the simulation's clients. */
 export type WorkItem = { route: Route } & (
@@ -25,9 +28,9 @@ const QUESTIONS = ["What is", "Why does the network need", "Who pays for", "How 
 /** Requests it takes for the liar to lie in both of its ways. */
 export const LIAR_REQUESTS = 3;
 
-/** Routes of ten requests: four go to enclaves, two of them sealed. */
+/** Routes of ten requests: five go to enclaves, two of them sealed; of the chats at the gateway one is paid through a channel. */
 const ROUTES: readonly Route[] = [
-  ...(["gateway", "enclave", "gateway", "sealed"] as const),
+  ...(["gateway", "enclave", "channel", "sealed"] as const),
   ...(["enclave", "sealed"] as const),
   "gateway",
   ...(["gateway", "gateway", "enclave"] as const),

@@ -1,10 +1,13 @@
 import type { OpgPrice } from "../../pricing/OpgPrice.ts";
 import { PriceUnavailableError } from "../../pricing/PriceSource.ts";
 import { tariffOf, type TariffOptions } from "../../pricing/tariffOf.ts";
-import type { Tariff } from "../../receipts/tariff.ts";
+import { type Tariff, tariffSchema } from "../../receipts/tariff.ts";
 import { GatewayError } from "../GatewayError.ts";
 import type { Offer } from "../NodeDirectory.ts";
 import type { QuoteRequest } from "../channels/ChannelSeller.ts";
+
+/** Time to sign a payment in; prices are asked for about as often. */
+const HOLDS_MS = 60_000;
 
 /** Other models than chat models count no tokens, whatever their node says of prices. */
 export const isSoldByToken = ({ kind, tokenPrice }: Pick<Offer, "kind" | "tokenPrice">): boolean =>
@@ -14,11 +17,35 @@ export const isSoldByToken = ({ kind, tokenPrice }: Pick<Offer, "kind" | "tokenP
 export class PriceList {
   readonly #opgPrice: OpgPrice | undefined;
   readonly #options: TariffOptions;
+  /** What was told to clients, and until when it holds. Oldest first. */
+  readonly #told = new Map<string, number>();
 
   /** @param opgPrice without it, models that are sold by the token cannot be charged by use. */
   constructor(opgPrice: OpgPrice | undefined, options: TariffOptions = {}) {
     this.#opgPrice = opgPrice;
     this.#options = options;
+  }
+
+  /** Tells a client what an offer costs: that holds for a minute. @throws GatewayError 503 price_unavailable */
+  tell(offer: Priced): Tariff {
+    const tariff = this.tariffFor(offer);
+    const now = Date.now();
+    for (const [key, untilMs] of this.#told) {
+      if (untilMs >= now) break;
+      this.#told.delete(key);
+    }
+    const key = tariffKey(offer, tariff);
+    this.#told.delete(key);
+    this.#told.set(key, now + HOLDS_MS);
+    return tariff;
+  }
+
+  /** What a client was told an offer costs, if that still holds; otherwise the price now. @throws GatewayError 503 price_unavailable */
+  asTold(offer: Priced, told: unknown): Tariff {
+    const parsed = tariffSchema.safeParse(told);
+    if (!parsed.success) return this.tariffFor(offer);
+    const untilMs = this.#told.get(tariffKey(offer, parsed.data));
+    return untilMs !== undefined && untilMs >= Date.now() ? parsed.data : this.tariffFor(offer);
   }
 
   /** Now. @throws GatewayError 503 price_unavailable */
@@ -40,6 +67,11 @@ export class PriceList {
     }
   }
 }
+
+type Priced = Pick<Offer, "kind" | "modelId" | "tokenPrice" | "feeWei">;
+
+const tariffKey = ({ modelId }: Priced, { baseWei, inputWei, outputWei }: Tariff): string =>
+  [modelId, baseWei, inputWei, outputWei].join("/");
 
 /** What a request costs through a channel: at most that much, and by what tariff. */
 export const quoteBy =

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { PaymentError } from "../../facilitator/PaymentError.ts";
 import type { PaymentJob } from "../../facilitator/PaymentStore.ts";
 import type { PaymentRail } from "../PaymentCollector.ts";
 import type { RequestStore } from "../RequestStore.ts";
@@ -60,7 +61,9 @@ export class SessionKeeper {
       for (const { payer, amountWei = 0n } of sessions.withStatus(status)) debts.add(payer, amountWei);
     }
     for (const request of store.withStatus("reserved")) {
-      if (request.session !== undefined) this.#begin(request);
+      if (request.session === undefined) continue;
+      if (this.#uses.has(request.session)) this.#begin(request);
+      else store.releaseReserved(request.key);
     }
   }
 
@@ -173,7 +176,7 @@ export class SessionKeeper {
   }
 
   async #settle({ key, status, amountWei, payload, requirements }: Session): Promise<void> {
-    const { sessions, store, rail } = this.#options;
+    const { sessions, store, rail, logger } = this.#options;
     if (status === "open") {
       const { chargedWei } = store.chargedIn(key);
       // takes no request from here on, so that the amount is final
@@ -182,7 +185,14 @@ export class SessionKeeper {
       await sessions.change(key, { status: "closing", amountWei: chargedWei });
       amountWei = chargedWei;
     }
-    await rail.enqueue(payload, requirements, { amountWei: amountWei! });
+    try {
+      await rail.enqueue(payload, requirements, { amountWei: amountWei! });
+    } catch (error) {
+      if (!(error instanceof PaymentError)) throw error;
+      // what the facilitator refuses it refuses again: somebody else had the permit settled
+      logger.error({ key, err: error }, "session cannot be charged");
+      return sessions.change(key, { status: "dead" });
+    }
     // it may be settled by now
     if (sessions.find(key)?.status === "closing") await sessions.change(key, { status: "settling" });
   }

@@ -40,7 +40,7 @@ export class UptoMethod implements PaymentMethod {
     if (!gate.supports(this.kind)) return undefined;
     let tariff: Tariff;
     try {
-      tariff = prices.tariffFor(offer);
+      tariff = prices.tell(offer);
     } catch (error) {
       if (error instanceof GatewayError) return undefined;
       throw error;
@@ -136,7 +136,7 @@ export class UptoMethod implements PaymentMethod {
 
   #newRequest(
     request: ModelRequest,
-    { authorization, signature }: SignedPayment,
+    { authorization, signature, payload }: SignedPayment,
     session: Session,
     offers: readonly Offer[],
   ): PaidRequest {
@@ -148,7 +148,7 @@ export class UptoMethod implements PaymentMethod {
     const offer = offers.find(({ payTo }) => payTo === session.payTo);
     if (offer === undefined) throw otherTerms();
     if (!directory.isUp(offer.node)) throw nodeDown();
-    const tariff = prices.tariffFor(offer);
+    const tariff = prices.asTold(offer, payload.accepted.extra.tariff);
     const { asset, payer, nonce } = authorization;
     const payment = { asset, payer, nonce, scope: sessionScope(request.hash) };
     return {

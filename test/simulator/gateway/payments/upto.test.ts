@@ -222,6 +222,32 @@ describe("Gateway: upto sessions", () => {
       expect(models.data[0]?.opengradient.tariff).to.equal(null);
     });
 
+    it("post_priceChangesBeforeThePaymentComes_isChargedAsTold", async () => {
+      let picoUsd = 50_000_000_000n;
+      const moving = new OpgPrice({
+        sources: [{ name: "moving", read: () => Promise.resolve({ picoUsd, observedAtMs: Date.now() }) }],
+        bounds: { minPicoUsd: 10n ** 9n, maxPicoUsd: 10n ** 13n },
+        logger: pino({ level: "silent" }),
+      });
+      const at = await open({ opgPrice: moving });
+      const payment = await pay(at, chat("told before"));
+      picoUsd /= 2n;
+      await moving.refresh();
+      const fee = async (body: object, paid: string): Promise<string> =>
+        ((await (await ask(at, body, paid)).json()) as Proof).opengradient.receipt.fee;
+      expect(await fee(chat("told before"), payment)).to.equal(costOf(2).toString());
+      // who makes up a price pays the one of now
+      const invented = await fixture.pay(at, chat("made up"), {
+        client: stockClient(fixture.chain, fixture.payer),
+        change: (payload) => {
+          const { extra } = payload.accepted;
+          const tariff = { baseWei: "0", inputWei: "1", outputWei: "1" };
+          return { ...payload, accepted: { ...payload.accepted, extra: { ...extra, tariff } } };
+        },
+      });
+      expect(await fee(chat("made up"), invented)).to.equal((2n * costOf(2)).toString());
+    });
+
     it("models_soldByToken_listPriceAndTariff", async () => {
       const { data } = (await (await fetch(`${gateway.url}/v1/models`)).json()) as { data: { opengradient: object }[] };
       expect(data[0]?.opengradient).to.deep.include({

@@ -19,6 +19,14 @@ interface IPermit2 {
         uint256 requestedAmount;
     }
 
+    error SignatureExpired(uint256 signatureDeadline);
+    error InvalidNonce();
+    error InvalidAmount(uint256 maxAmount);
+    error InvalidSigner();
+    error InvalidSignature();
+    error InvalidSignatureLength();
+    error InvalidContractSignature();
+
     /// @notice Moves up to `permit.permitted.amount` from `owner`, whose signature names the caller as the spender and covers `witness`.
     /// @param witness EIP-712 hash of the data that the signature covers besides the permit.
     /// @param witnessTypeString rest of the permit's type, beginning with the witness member.

@@ -1,7 +1,5 @@
 import { expect } from "chai";
 
-import type { Provider } from "ethers";
-
 import { ChainlinkPrice } from "../../../simulator/pricing/ChainlinkPrice.ts";
 import type { Hex } from "../../../simulator/receipts/types.ts";
 import { freshState } from "../../support/freshState.ts";

@@ -1,6 +1,6 @@
 import type { HardhatEthersSigner } from "@nomicfoundation/hardhat-ethers/types";
 import { claimBatchTypes, permit2WitnessTypes, refundTypes, uptoPermit2WitnessTypes, voucherTypes } from "@x402/evm";
-import { AbiCoder, Contract, MaxUint256, Signature, id, keccak256 } from "ethers";
+import { AbiCoder, MaxUint256, Signature, id, keccak256 } from "ethers";
 import type { TypedDataDomain, TypedDataField } from "ethers";
 import { network } from "hardhat";
 import type { NetworkConnection } from "hardhat/types/network";
@@ -8,12 +8,14 @@ import type { NetworkConnection } from "hardhat/types/network";
 import { installLocalX402 } from "../../../simulator/chain/x402/installLocalX402.ts";
 import { x402Addresses } from "../../../simulator/chain/x402/x402Addresses.ts";
 import {
+  IPermit2__factory,
   LocalBatchSettlement__factory,
   LocalExactPermit2Proxy__factory,
   LocalUptoPermit2Proxy__factory,
   OPG__factory,
 } from "../../../typechain-types/index.ts";
 import type {
+  IPermit2,
   LocalBatchSettlement,
   LocalExactPermit2Proxy,
   LocalUptoPermit2Proxy,
@@ -24,8 +26,6 @@ import { domainOf, opgWei } from "../../support/protocol.ts";
 
 const PARTS = ["deployer", "payer", "receiver", "authorizer", "facilitator", "stranger"] as const;
 
-const PERMIT2_ERRORS = ["error InvalidSigner()", "error InvalidNonce()", "error SignatureExpired(uint256 deadline)"];
-
 /** A chain as `installLocalX402` leaves it, and OPG, of which the payer holds 1,000 and has approved Permit2 for all. */
 export type LocalStage = Record<(typeof PARTS)[number], HardhatEthersSigner> & {
   connection: NetworkConnection;
@@ -33,8 +33,7 @@ export type LocalStage = Record<(typeof PARTS)[number], HardhatEthersSigner> & {
   exact: LocalExactPermit2Proxy;
   upto: LocalUptoPermit2Proxy;
   batch: LocalBatchSettlement;
-  /** Permit2, for its errors. */
-  permit2: Contract;
+  permit2: IPermit2;
   permit2Domain: TypedDataDomain;
   batchDomain: TypedDataDomain;
 };
@@ -58,7 +57,7 @@ export async function deployLocalStage(): Promise<LocalStage> {
     exact: LocalExactPermit2Proxy__factory.connect(x402Addresses.exactPermit2Proxy, parts.facilitator),
     upto: LocalUptoPermit2Proxy__factory.connect(x402Addresses.uptoPermit2Proxy, parts.facilitator),
     batch: LocalBatchSettlement__factory.connect(x402Addresses.batchSettlement, parts.facilitator),
-    permit2: new Contract(x402Addresses.permit2, PERMIT2_ERRORS, parts.facilitator),
+    permit2: IPermit2__factory.connect(x402Addresses.permit2, parts.facilitator),
     permit2Domain: { name: "Permit2", chainId, verifyingContract: x402Addresses.permit2 },
     batchDomain: {
       name: "x402 Batch Settlement",

@@ -10,7 +10,7 @@ import {
 import { expect } from "chai";
 import { Interface, TypedDataEncoder, getAddress } from "ethers";
 import type { InterfaceAbi } from "ethers";
-import { network } from "hardhat";
+import { artifacts, network } from "hardhat";
 import type { NetworkConnection } from "hardhat/types/network";
 import { base } from "viem/chains";
 
@@ -18,7 +18,11 @@ import { devAccounts } from "../../../../simulator/chain/devAccounts.ts";
 import { installLocalX402, NotLocalChainError } from "../../../../simulator/chain/x402/installLocalX402.ts";
 import { permit2Deployment } from "../../../../simulator/chain/x402/permit2.ts";
 import { x402Addresses } from "../../../../simulator/chain/x402/x402Addresses.ts";
-import { LocalExactPermit2Proxy__factory, LocalUptoPermit2Proxy__factory } from "../../../../typechain-types/index.ts";
+import {
+  IPermit2__factory,
+  LocalExactPermit2Proxy__factory,
+  LocalUptoPermit2Proxy__factory,
+} from "../../../../typechain-types/index.ts";
 import { rawProvider } from "../../../contracts/local/localStage.ts";
 import { rejection } from "../../../support/rejection.ts";
 
@@ -55,6 +59,25 @@ describe("installLocalX402", () => {
       // neither names nor a struct's name are part of a call
       expect(lines(ours)).to.include.members(lines(theirs));
     }
+  });
+
+  it("permit2sInterface_isPermit2s", async () => {
+    const { abi } = await artifacts.readArtifact("Permit2");
+    const theirs = new Interface(abi).format(true);
+    const ours = new Interface(IPermit2__factory.abi).format(true);
+    expect(theirs).to.include.members(ours);
+    const errors = (lines: string[]) => lines.filter((line) => line.startsWith("error"));
+    // the rest are of its other ways of transfer
+    expect(
+      errors(theirs)
+        .filter((line) => !ours.includes(line))
+        .map((line) => line.replace(/\(.*/, "")),
+    ).to.have.members([
+      "error AllowanceExpired",
+      "error ExcessiveInvalidation",
+      "error InsufficientAllowance",
+      "error LengthMismatch",
+    ]);
   });
 
   it("install_makesNoBlock_andUsesUpNoNonce", async () => {

@@ -248,6 +248,22 @@ describe("Gateway: upto sessions", () => {
       expect(await fee(chat("made up"), invented)).to.equal((2n * costOf(2)).toString());
     });
 
+    it("post_unpaid_manyOperators_keepsTheHeaderShort", async () => {
+      const others = Array.from({ length: 4 }, (_, i) =>
+        fixture.newNode({ tokenPrice: TOKEN_PRICE, payout: `0x${`${i + 1}`.repeat(40)}` }),
+      );
+      await Promise.all(others.map((each) => each.start()));
+      try {
+        const many = await open({ nodes: others.map(({ url }) => ({ url, token: NODE_TOKEN })) });
+        const all = await accepts(many, chat("hi"));
+        // the first operator's offers are all there
+        expect(all.slice(0, 3).map(kind)).to.deep.equal(["upto/permit2", "exact", "exact/permit2"]);
+        expect(all.length).to.be.below(12);
+      } finally {
+        await Promise.all(others.map((each) => each.stop()));
+      }
+    });
+
     it("models_soldByToken_listPriceAndTariff", async () => {
       const { data } = (await (await fetch(`${gateway.url}/v1/models`)).json()) as { data: { opengradient: object }[] };
       expect(data[0]?.opengradient).to.deep.include({

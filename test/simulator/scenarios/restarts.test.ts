@@ -7,7 +7,7 @@ import { judge } from "../../../simulator/scenarios/judge.ts";
 import { paymentsSettled, receiptsSettled } from "../../../simulator/scenarios/runSimulation.ts";
 import { postedBatches, reclaimRejected } from "../../../simulator/scenarios/settledBatches.ts";
 import { SimulatedNetwork } from "../../../simulator/scenarios/SimulatedNetwork.ts";
-import { createClients, sendTraffic } from "../../../simulator/scenarios/traffic.ts";
+import { closeClients, createClients, sendTraffic } from "../../../simulator/scenarios/traffic.ts";
 import { makeWorkload } from "../../../simulator/scenarios/workload.ts";
 
 interface Actor {
@@ -66,11 +66,13 @@ describe("restarts", () => {
       if (next) running = running.then(next);
     };
     const options = { concurrency: 4, onProgress, patienceMs: PATIENCE_MS };
-    const traffic = await sendTraffic(createClients(network), makeWorkload(REQUESTS, 11), options);
+    const clients = createClients(network);
+    const traffic = await sendTraffic(clients, makeWorkload(REQUESTS, 11), options);
     await running;
     expect(restarts, "restarts that did not happen").to.have.length(0);
     const escrow = await runEscrowFlow(network);
     await paymentsSettled(network);
+    await closeClients(clients);
     await receiptsSettled(network);
 
     const batches = await postedBatches(network);

@@ -39,6 +39,9 @@ describe("runSimulation", () => {
       refunded: 1,
       supplyConserved: true,
     });
+    const { exact, upto, channel } = report.payments;
+    expect([exact, channel]).to.deep.equal([6, 3]);
+    expect(upto).to.be.within(1, 12);
     const { attestationGas, ...enclaves } = report.enclaves;
     expect(enclaves).to.deep.equal({ attested: 2, requests: 9, sealed: 4, answered: 9, final: 9 });
     expect(attestationGas).to.be.within(10_000_000, 16_400_000);
@@ -54,6 +57,7 @@ describe("runSimulation", () => {
         "answered",
         "enclaves",
         "paid",
+        "payments",
         "receipts",
         "settled",
         "final",

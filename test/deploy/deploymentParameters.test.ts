@@ -53,7 +53,14 @@ describe("deployment parameters", () => {
   it("local_renamedToAPublicChain_areRefusedForEachReason", async () => {
     const local = await readDeploymentParameters(parametersFile("localhost"));
     const problems = problemsOf({ ...local, chainId: 8453 }, 8453).join("\n");
-    for (const reason of ["`owner` is a development account", "`treasury` is", "unbonding", "terms.window", "seats", "priceReporters"]) {
+    for (const reason of [
+      "`owner` is a development account",
+      "`treasury` is",
+      "unbonding",
+      "terms.window",
+      "seats",
+      "priceReporters",
+    ]) {
       expect(problems).to.include(reason);
     }
   });

@@ -1,11 +1,14 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { SettleResponse } from "@x402/core/types";
+import { z } from "zod";
+import { blindedHash } from "../ohttp/blindedHash.ts";
 import { SettlementHasher } from "../receipts/eip712.ts";
 import { inputHash } from "../receipts/hashes.ts";
 import { requestHash } from "../receipts/requestHash.ts";
+import { SETTLEMENT_HEADERS, settlementTypeOf } from "../receipts/settlementType.ts";
 import { usageOf } from "../receipts/tariff.ts";
 import { teeRequestHash } from "../receipts/teeReceipt.ts";
-import { Mode, type Hex, type SettlementDomain } from "../receipts/types.ts";
+import { bytes32Schema, Mode, type Hex, type SettlementDomain } from "../receipts/types.ts";
 import type { Channel } from "./ChannelStore.ts";
 import { PaymentDeclinedError, VerificationError } from "./ClientError.ts";
 import { checkPaymentResponse } from "./checkPaymentResponse.ts";
@@ -244,13 +247,15 @@ export class VerifyingFetch {
   }
 
   async #verify(
-    { kind, body }: OutgoingRequest,
+    { kind, body, headers }: OutgoingRequest,
     hash: Hex,
     payment: UnansweredPayment,
     { answer, outputHash, teeHash, stated }: ReceivedAnswer,
   ): Promise<void> {
     const { authorization, key, sentAt, sealed } = payment;
-    const hashed = (what: "input" | "output", plain: Hex): Hex => sealed?.receiptHash(what, plain) ?? plain;
+    const privateSalt = sealed === undefined && asksForPrivacy(headers) ? saltOf(answer) : undefined;
+    const hashed = (what: "input" | "output", plain: Hex): Hex =>
+      sealed?.receiptHash(what, plain) ?? (privateSalt === undefined ? plain : blindedHash(privateSalt, what, plain));
     const { models, modes = Object.values(Mode), clockToleranceSeconds = 300, signers, tee, onReceipt } = this.#options;
     const { model } = JSON.parse(body.toString("utf8")) as { model: string };
     const modelId = await models?.modelIdOf(model);
@@ -281,7 +286,8 @@ export class VerifyingFetch {
     const { requestId, fee } = checked.signed.receipt;
     await this.#payer.checkStatement(payment, checkPaymentResponse(stated, authorization, fee), fee);
     await this.#payer.accept(payment, fee);
-    const salt = sealed && { salt: sealed.receiptSalt };
+    const receiptSalt = sealed?.receiptSalt ?? privateSalt;
+    const salt = receiptSalt !== undefined && { salt: receiptSalt };
     onReceipt?.({ ...checked, requestId, kind, payment: authorization, ...salt, verifiedAtMs: Date.now() });
   }
 
@@ -308,6 +314,22 @@ async function* noticingEnd(
   } finally {
     if (!ended) onLeft();
   }
+}
+
+/** Whether the request asks that nothing readable be published of it. */
+function asksForPrivacy(headers: Headers): boolean {
+  const name = SETTLEMENT_HEADERS.map((header) => headers.get(header)).find((value) => value !== null && value !== "");
+  return name !== undefined && name !== null && settlementTypeOf(name) === "private";
+}
+
+/** What the receipt of a private settlement is blinded by: whoever is given it can be shown what was asked and answered. */
+function saltOf({ opengradient }: Record<string, unknown>): Hex {
+  const parsed = z.looseObject({ salt: bytes32Schema }).safeParse(opengradient);
+  if (parsed.success) return parsed.data.salt;
+  throw new VerificationError(
+    "missing_receipt",
+    "The answer's receipt is not blinded, as was asked for: it could be guessed",
+  );
 }
 
 const isStream = ({ ok, headers }: Response): boolean =>

@@ -133,8 +133,8 @@ export class InferenceDriver {
     const finished = await (request.kind === "sealed"
       ? readSealedAnswer(answer, request.stream, response, this.#limited(response.body))
       : this.#readAnswer(answer, request.stream, response));
-    const { requestId, modelId, inputHash, payment } = request;
-    checkReceipt(this.#hasher, finished.proof, { requestId, modelId, inputHash, payer: payment.payer });
+    const { requestId, modelId, inputHash, payment, settlement } = request;
+    checkReceipt(this.#hasher, finished.proof, { requestId, modelId, inputHash, payer: payment.payer, settlement });
     checkFee(finished.proof, finished.usage, request);
     return finished;
   }

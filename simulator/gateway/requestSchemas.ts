@@ -83,11 +83,16 @@ export function parseRequestHeaders(kind: PaidKind, headers: IncomingHttpHeaders
       `Expected one Idempotency-Key of at most ${MAX_IDEMPOTENCY_KEY} characters`,
     );
   }
-  const hash = requestHash(kind, raw, key);
+  const settlement = settlementAsked(headers);
+  return { hash: requestHash(kind, raw, key), ...(settlement !== undefined && { settlement }) };
+}
+
+/** What the client wants published of its request; undefined when it does not say. @throws GatewayError 400 */
+export function settlementAsked(headers: IncomingHttpHeaders): SettlementType | undefined {
   const name = SETTLEMENT_HEADERS.map((header) => headers[header]).find((value) => value !== undefined && value !== "");
-  if (name === undefined) return { hash };
+  if (name === undefined) return undefined;
   const settlement = settlementTypeOf(String(name));
-  if (settlement !== undefined) return { hash, settlement };
+  if (settlement !== undefined) return settlement;
   throw invalid("invalid_settlement_type", `Expected ${SETTLEMENT_HEADERS[0]}: ${SETTLEMENT_TYPES.join(", ")}`);
 }
 

@@ -1,7 +1,11 @@
+import { randomBytes } from "node:crypto";
+
 import type { Logger } from "pino";
 
 import { MerkleReceiptSigner } from "../enclave/MerkleReceiptSigner.ts";
 import type { EnclaveIdentity } from "../enclave/EnclaveIdentity.ts";
+import { blindedHash } from "../ohttp/blindedHash.ts";
+import { toHex } from "../receipts/bytes.ts";
 import { SettlementHasher } from "../receipts/eip712.ts";
 import { inputHash, type PaidKind, type RequestKind } from "../receipts/hashes.ts";
 import { keccak256 } from "../receipts/keccak.ts";
@@ -201,17 +205,26 @@ export class PaidAnswers {
       const context = { id: requestId.slice(2, 34), created: nowSeconds(), emit };
       const { output, teeOutput = output, usage, answer } = await run(prepared, context);
       const servedAt = BigInt(nowSeconds());
+      // nobody who sees the receipt can guess what it is about, except with the salt; a sealed request's is secret already
+      const salt = payment.settlement === "private" && form.kind !== "sealed" ? toHex(randomBytes(32)) : undefined;
+      const receiptHash = (what: "input" | "output", plain: Hex): Hex =>
+        salt === undefined ? form.receiptHash(what, plain) : blindedHash(salt, what, plain);
       const receipt = this.#sign({
         requestId,
         payer: payment.payer,
         fee: payment.tariff === undefined ? payment.feeWei : feeOf(payment.tariff, usage, payment.feeWei),
-        inputHash: form.receiptHash("input", hash),
+        inputHash: receiptHash("input", hash),
         modelId: offer.modelId,
         mode,
-        outputHash: form.receiptHash("output", keccak256(output)),
+        outputHash: receiptHash("output", keccak256(output)),
         servedAt,
       });
-      const opengradient = { receipt: signedReceiptToJson(receipt), operator, signer: signer.address };
+      const opengradient = {
+        receipt: signedReceiptToJson(receipt),
+        operator,
+        signer: signer.address,
+        ...(salt !== undefined && { salt }),
+      };
       const statement = wanted && { requestHash: wanted.hash, outputHash: keccak256(teeOutput), timestamp: servedAt };
       // with the answer, so that of a sealed one nobody but the client sees these hashes
       const together = wanted?.form === "merkle" ? this.#together : undefined;

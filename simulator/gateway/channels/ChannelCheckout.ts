@@ -2,6 +2,7 @@ import type { PaidAnswer, TeeSignature } from "../../nodes/PaidAnswers.ts";
 import { NodeError } from "../../nodes/NodeError.ts";
 import type { ReadRequest } from "../../nodes/InferenceNode.ts";
 import type { NodePayment } from "../../nodes/paymentHeader.ts";
+import type { SettlementType } from "../../receipts/settlementType.ts";
 import type { RequestBody } from "../../nodes/RequestBody.ts";
 import { requestHash } from "../../receipts/requestHash.ts";
 import { channelScope, requestIdForPayment } from "../../receipts/requestId.ts";
@@ -69,6 +70,8 @@ export interface Deposited {
 export interface BuyOptions {
   /** Of the request's header, if any. */
   idempotencyKey: string | undefined;
+  /** What the client wants published of it. */
+  settlement?: SettlementType | undefined;
   /** Told who pays, before anything is done for it; throws to refuse. */
   admit: ((payer: Hex) => Promise<void> | void) | undefined;
   /** Told of money that went into the channel, whatever becomes of the request. */
@@ -94,7 +97,7 @@ export class ChannelCheckout {
   async buy(
     payment: ChannelPayment,
     body: RequestBody,
-    { idempotencyKey, admit, onDeposit, teeSignature }: BuyOptions,
+    { idempotencyKey, settlement, admit, onDeposit, teeSignature }: BuyOptions,
   ): Promise<Purchase> {
     const { book, terms } = this.#options;
     const sale = { ...this.#sale(payment, body), teeSignature };
@@ -102,7 +105,7 @@ export class ChannelCheckout {
     const refusal = terms.refusalOf(payment.config, payout);
     if (refusal !== undefined) throw new ChannelRefusal(refusal);
     book.requireId(payment.channelId, payment.config);
-    const paid = this.#paymentFor(payment, sale, body, idempotencyKey);
+    const paid = this.#paymentFor(payment, sale, body, { idempotencyKey, settlement });
     const known = book.get(payment.channelId);
     if (payment.type === "deposit" && !this.#isSpent(known, payment, sale.capWei)) {
       const deposited = await this.#options.deposit(payment, sale.capWei, payout);
@@ -138,7 +141,7 @@ export class ChannelCheckout {
     { config, channelId, maxClaimableAmount }: ChannelPayment,
     { seller, quote, capWei }: Sale,
     { kind, bytes, bodyHash }: RequestBody,
-    idempotencyKey: string | undefined,
+    { idempotencyKey, settlement }: Pick<BuyOptions, "idempotencyKey" | "settlement">,
   ): NodePayment {
     const hash: Hex = idempotencyKey === undefined ? `0x${bodyHash}` : requestHash(kind, bytes, idempotencyKey);
     return {
@@ -148,6 +151,7 @@ export class ChannelCheckout {
       scope: channelScope(maxClaimableAmount, hash),
       feeWei: capWei,
       tariff: quote.tariff,
+      settlement,
     };
   }
 

@@ -15,7 +15,7 @@ import type { Hex, SettlementDomain } from "../../receipts/types.ts";
 import { asGatewayError } from "../askNode.ts";
 import { GatewayError, type OpenAiErrorType } from "../GatewayError.ts";
 import type { Offer } from "../NodeDirectory.ts";
-import { type ModelRequest, ROUTES } from "../requestSchemas.ts";
+import { type ModelRequest, ROUTES, settlementAsked } from "../requestSchemas.ts";
 import { ChannelBook, type ReadChannels } from "./ChannelBook.ts";
 import { ChannelCheckout, type Delivered, type Deposited } from "./ChannelCheckout.ts";
 import { ChannelHasher, SCHEME } from "./channelConfig.ts";
@@ -187,6 +187,7 @@ export class ChannelLane {
       const key = http.headers["idempotency-key"];
       const purchase = await this.#checkout.buy(read, body, {
         idempotencyKey: typeof key === "string" ? key : undefined,
+        settlement: settlementAsked(http.headers),
         admit: http.admit,
         teeSignature: http.headers[TEE_SIGNATURE_HEADER] === "merkle" ? "merkle" : "plain",
         onDeposit: (made) => {

@@ -36,7 +36,8 @@ export const chatBody = (content = "Hi", more: object = {}): string =>
 /** A lane in front of a node in front of a server, and the chain as the test says it is. */
 export class LaneFixture {
   readonly upstream = new RawServer();
-  readonly directory = mkdtempSync(join(tmpdir(), "lane-"));
+  readonly directory: string;
+  readonly #upstreamUrl: string | undefined;
   readonly hasher = new ChannelHasher(DOMAIN.chainId);
   /** Channels on the chain. */
   readonly chain = new Map<Hex, ChainState>();
@@ -52,6 +53,12 @@ export class LaneFixture {
   node!: ForwardingNode;
   lane!: ChannelLane;
   #server!: Server;
+
+  /** @param process of the test whose child process this is. */
+  constructor(process?: { directory: string; upstreamUrl: string }) {
+    this.directory = process?.directory ?? mkdtempSync(join(tmpdir(), "lane-"));
+    this.#upstreamUrl = process?.upstreamUrl;
+  }
 
   async start(): Promise<void> {
     await this.upstream.start();
@@ -78,7 +85,7 @@ export class LaneFixture {
       store: new ReceiptStore(this.commits),
       bearerToken: "unused",
       logger,
-      upstream: { baseUrl: this.upstream.url },
+      upstream: { baseUrl: this.#upstreamUrl ?? this.upstream.url },
       offers: [{ id: "talker", modelId: `0x${"cd".repeat(32)}`, feeWei: CAP }],
     });
     this.lane = new ChannelLane({

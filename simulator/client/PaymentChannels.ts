@@ -1,5 +1,5 @@
 import { x402Client } from "@x402/core/client";
-import { decodePaymentSignatureHeader, encodePaymentRequiredHeader } from "@x402/core/http";
+import { decodePaymentSignatureHeader } from "@x402/core/http";
 import type { PaymentRequired, PaymentRequirements, SettleResponse } from "@x402/core/types";
 import {
   BatchSettlementEvmScheme,
@@ -9,12 +9,13 @@ import {
   type ClientChannelStorage,
 } from "@x402/evm/batch-settlement/client";
 import { toBeHex } from "ethers";
-import { z } from "zod";
 import { uint96Schema, type Hex } from "../receipts/types.ts";
 import type { Channel, ChannelStore } from "./ChannelStore.ts";
-import { PaymentDeclinedError, VerificationError } from "./ClientError.ts";
+import { falseState, parseStatement } from "./channelStatement.ts";
+import { PaymentDeclinedError } from "./ClientError.ts";
+import { probeAnsweredBy } from "./probeAnsweredBy.ts";
 import type { PaymentLimits } from "./PaymentLimits.ts";
-import { PAYMENT_HEADER, signedPayment, type SignedPayment, type Voucher } from "./SignedPayment.ts";
+import { signedPayment, type SignedPayment, type Voucher } from "./SignedPayment.ts";
 import { Turnstile } from "./Turnstile.ts";
 import type { WalletGuard } from "./WalletGuard.ts";
 
@@ -35,20 +36,6 @@ export interface HeldChannel {
   pay(required: PaymentRequired): Promise<SignedPayment>;
   release: () => void;
 }
-
-/** What a gateway says about a channel, where it says so: in a 402's offer, and in PAYMENT-RESPONSE's `extra`. */
-const statementSchema = z.looseObject({
-  chargedAmount: uint96Schema.optional(),
-  channelState: z
-    .looseObject({
-      channelId: z.string().toLowerCase().optional(),
-      chargedCumulativeAmount: uint96Schema.optional(),
-    })
-    .optional(),
-  voucherState: z
-    .looseObject({ signedMaxClaimable: uint96Schema.optional(), signature: z.string().optional() })
-    .optional(),
-});
 
 const WRONG_TOTAL = /cumulative_amount_(mismatch|below_claimed)$/;
 
@@ -348,23 +335,5 @@ export class PaymentChannels {
     return computeChannelId(config, offer.network).toLowerCase() as Hex;
   }
 }
-
-function parseStatement(extra: unknown): z.output<typeof statementSchema> {
-  const parsed = statementSchema.safeParse(extra);
-  if (parsed.success) return parsed.data;
-  throw falseState(`What the gateway says of the channel is unreadable: ${z.prettifyError(parsed.error)}`);
-}
-
-const falseState = (message: string): VerificationError => new VerificationError("channel_state_mismatch", message);
-
-/** The terms of the channel are known: they are not asked for again, since others might come back. */
-const probeAnsweredBy =
-  (offer: PaymentRequirements, send: typeof fetch): typeof fetch =>
-  (input, init) => {
-    const request = new Request(input, init);
-    if (request.headers.has(PAYMENT_HEADER)) return send(request);
-    const required = encodePaymentRequiredHeader({ x402Version: 2, resource: { url: request.url }, accepts: [offer] });
-    return Promise.resolve(new Response(null, { status: 402, headers: { "payment-required": required } }));
-  };
 
 const max = (a: bigint, b: bigint): bigint => (a > b ? a : b);

@@ -19,6 +19,7 @@ import { requirePlausible } from "./plausibleUsage.ts";
 import { kindOf, readRequest, type OutgoingRequest } from "./OutgoingRequest.ts";
 import { Payer, type OpenPayment } from "./Payer.ts";
 import { outputHashOf } from "./readAnswer.ts";
+import { isStream, noticingEnd, parseAnswer, readWhole } from "./receivedAnswers.ts";
 import type { VerifiedReceipt } from "./ReceiptBook.ts";
 import { requireNothingToSeal, SealedExchange, type SealingKeyLookup } from "./SealedExchange.ts";
 import { IDEMPOTENCY_HEADER, paymentKeyOf } from "./SignedPayment.ts";
@@ -297,25 +298,6 @@ export class VerifyingFetch {
   }
 }
 
-/** A stream that breaks off brought no answer; one that nobody reads on may bring one, unseen. */
-async function* noticingEnd(
-  body: ReadableStream<Uint8Array>,
-  onBreak: () => void,
-  onLeft: () => void,
-): AsyncGenerator<Uint8Array, void> {
-  let ended = false;
-  try {
-    yield* body;
-    ended = true;
-  } catch (error) {
-    ended = true;
-    onBreak();
-    throw error;
-  } finally {
-    if (!ended) onLeft();
-  }
-}
-
 /** Whether the request asks that nothing readable be published of it. */
 function asksForPrivacy(headers: Headers): boolean {
   const name = SETTLEMENT_HEADERS.map((header) => headers.get(header)).find((value) => value !== null && value !== "");
@@ -330,26 +312,4 @@ function saltOf({ opengradient }: Record<string, unknown>): Hex {
     "missing_receipt",
     "The answer's receipt is not blinded, as was asked for: it could be guessed",
   );
-}
-
-const isStream = ({ ok, headers }: Response): boolean =>
-  ok && (headers.get("content-type") ?? "").startsWith("text/event-stream");
-
-async function readWhole(response: Response): Promise<Response> {
-  const bytes = await response.arrayBuffer();
-  const headers = new Headers(response.headers);
-  // fetch has undone the encoding these describe
-  headers.delete("content-encoding");
-  headers.delete("content-length");
-  return new Response(bytes, { status: response.status, statusText: response.statusText, headers });
-}
-
-function parseAnswer(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
-  } catch {
-    // refused below
-  }
-  throw new VerificationError("unreadable_answer", "The answer is not a JSON object");
 }

@@ -62,7 +62,8 @@ export interface EnqueueOptions {
 export interface SettleOptions {
   /**
    * What a payment gets that was settled by an earlier call, or is being settled by one. `answer`: the same outcome, for sellers that
-   * ask again after a crash. `refuse`: a refusal, for sellers that keep no record of their own: one signature then buys one answer.
+   * ask again after a crash. `refuse`: a refusal, for sellers that keep no record of their own: one signature then buys one answer. Who
+   * was told "settlement_pending" may ask again either way.
    * Default `answer`.
    */
   repeated?: "answer" | "refuse";
@@ -106,6 +107,8 @@ export class Facilitator implements FacilitatorClient, DeferredPayments, Channel
   readonly #confirmationTimeoutMs: number;
   /** Keys of the calls of `settle` under way. */
   readonly #settling = new Set<string>();
+  /** Keys whose sellers were told to ask again. */
+  readonly #unanswered = new Set<string>();
 
   constructor(options: FacilitatorOptions) {
     const { chain, signer, outboxFile, logger, confirmations = 1, settler = {}, receiverAuthorizer } = options;
@@ -185,7 +188,8 @@ export class Facilitator implements FacilitatorClient, DeferredPayments, Channel
     this.#settling.add(payment.key);
     try {
       const known = await this.store.find(payment.key);
-      if (repeated === "refuse" && (busy || known?.status === "settled")) {
+      const asksAgain = this.#unanswered.delete(payment.key);
+      if (repeated === "refuse" && (busy || (known?.status === "settled" && !asksAgain))) {
         return this.#failure(usedReason(payment), "It is settled, or being settled, by another call", payment);
       }
       if (known === undefined || known.status === "dead") {
@@ -199,6 +203,15 @@ export class Facilitator implements FacilitatorClient, DeferredPayments, Channel
     } finally {
       if (!busy) this.#settling.delete(payment.key);
     }
+  }
+
+  /** Like `verify`, for a payment about to be settled: the requirements say what is charged, which with `upto` may be less than was signed. */
+  async verifySettlement(payload: PaymentPayload, requirements: PaymentRequirements): Promise<VerifyResponse> {
+    const payment = await this.#prepare(payload, requirements);
+    if (payment instanceof PaymentError) return invalid(payment);
+    const refused = await this.#refusal(payment);
+    if (refused === undefined) return { isValid: true, payer: payment.payer };
+    return { isValid: false, ...(refused.errorReason && { invalidReason: refused.errorReason }), payer: payment.payer };
   }
 
   async enqueue(
@@ -260,6 +273,7 @@ export class Facilitator implements FacilitatorClient, DeferredPayments, Channel
     const job = (await this.store.find(key))!;
     const transaction = job.transaction?.hash ?? "";
     if (job.status !== "settled") {
+      if (job.status !== "dead") this.#unanswered.add(key);
       const errorReason = job.status === "dead" ? (job.reason ?? "settlement_failed") : "settlement_pending";
       return { success: false, errorReason, transaction, network: this.network, payer: payment.payer };
     }

@@ -4,7 +4,7 @@ import type { Hex } from "../receipts/types.ts";
 import { permitDigest } from "./paymentDigest.ts";
 import type { PayerState } from "./PayerStates.ts";
 import type { Charge } from "./payment.ts";
-import { MIN_VALIDITY, settled, type QuickContext, type QuickVerdict } from "./quickContext.ts";
+import { judged, MIN_VALIDITY, type QuickContext, type QuickVerdict } from "./quickContext.ts";
 import { recoverPayer } from "./recoverPayer.ts";
 
 const refused = (reason: string): QuickVerdict => ({ reason });
@@ -13,10 +13,11 @@ const UPTO_PROXY = x402UptoPermit2ProxyAddress.toLowerCase() as Hex;
 
 /** `exact` by Permit2 and `upto`, in the order in which `@x402/evm` checks. */
 export async function checkPermit(
-  { kind, authorization, payload }: Charge,
+  charge: Charge,
   requirements: PaymentRequirements,
   { states, permit2Domain, facilitator, nowSeconds }: QuickContext,
 ): Promise<QuickVerdict> {
+  const { kind, authorization, payload } = charge;
   const upTo = kind === "upto/permit2";
   const scheme = upTo ? "upto" : "exact";
   if (payload.accepted.scheme !== scheme || requirements.scheme !== scheme) {
@@ -40,5 +41,5 @@ export async function checkPermit(
     const valid = state.timestamp >= validAfter && state.timestamp <= validBefore;
     return valid && !state.nonceUsed && !signer.bareV ? { reason: undefined } : refused("permit2_simulation_failed");
   };
-  return settled(await states.of(authorization), judge, () => states.of(authorization, true));
+  return judged(charge, states, judge);
 }

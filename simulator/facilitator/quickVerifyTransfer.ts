@@ -3,17 +3,18 @@ import type { Hex } from "../receipts/types.ts";
 import { tokenDomainSeparator, transferDigest } from "./paymentDigest.ts";
 import type { PayerState } from "./PayerStates.ts";
 import type { Charge } from "./payment.ts";
-import { MIN_VALIDITY, settled, type QuickContext, type QuickVerdict } from "./quickContext.ts";
+import { judged, MIN_VALIDITY, type QuickContext, type QuickVerdict } from "./quickContext.ts";
 import { recoverPayer } from "./recoverPayer.ts";
 
 const refused = (reason: string): QuickVerdict => ({ reason: `invalid_exact_evm_${reason}` });
 
 /** `exact` by ERC-3009, in the order in which `@x402/evm` checks. */
 export async function checkTransfer(
-  { authorization, payload }: Charge,
+  charge: Charge,
   requirements: PaymentRequirements,
   { chainId, states, nowSeconds }: QuickContext,
 ): Promise<QuickVerdict> {
+  const { authorization, payload } = charge;
   if (payload.accepted.scheme !== "exact" || requirements.scheme !== "exact") return refused("scheme");
   const { name, version } = requirements.extra as { name?: unknown; version?: unknown };
   if (!name || !version) return refused("missing_eip712_domain");
@@ -39,5 +40,5 @@ export async function checkTransfer(
     const valid = state.timestamp > validAfter && state.timestamp < validBefore;
     return canonical && valid ? { reason: undefined } : refused("transaction_simulation_failed");
   };
-  return settled(await states.of(authorization), judge, () => states.of(authorization, true));
+  return judged(charge, states, judge);
 }

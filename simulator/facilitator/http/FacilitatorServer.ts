@@ -172,13 +172,18 @@ export class FacilitatorServer {
     app.post("/settle", async (request, reply) => {
       const { payload, requirements, usage } = parseRequest(request.body);
       if (!asksForJob(request)) {
-        const result = await facilitator.settle(payload, requirements);
+        // sellers without a record of their own rely on it that one signature buys one answer
+        const result = await facilitator.settle(payload, requirements, { repeated: "refuse" });
         const job = result.success ? await facilitator.job(payload, requirements) : undefined;
         if (job) await this.#record(request, job.key, job.amountWei, usage);
         return result;
       }
       // what is owed from now on has to be good now
-      const { isValid, invalidReason = "invalid_payload", payer } = await facilitator.verify(payload, requirements);
+      const {
+        isValid,
+        invalidReason = "invalid_payload",
+        payer,
+      } = await facilitator.verifySettlement(payload, requirements);
       if (!isValid) {
         return { success: false, errorReason: invalidReason, transaction: "", network: facilitator.network, payer };
       }

@@ -138,6 +138,16 @@ describe("payments by Permit2", () => {
       expect(gained).to.equal(0n);
     });
 
+    it("verifySettlement_lessThanSigned_isGoodAndMoreIsNot", async () => {
+      const payload = await stockPermit(world.chain, payer(), upto);
+      expect(await facilitator.verifySettlement(payload, charging(7n))).to.include({ isValid: true });
+      expect(await facilitator.verifySettlement(payload, charging(CAP + 1n))).to.include({
+        isValid: false,
+        invalidReason: "invalid_upto_evm_payload_settlement_exceeds_amount",
+      });
+      expect(await facilitator.verify(payload, charging(7n))).to.include({ invalidReason: "permit2_amount_mismatch" });
+    });
+
     it("enqueue_whatTheAnswersCost_chargesThatAndClosesTheSession", async () => {
       const payload = await stockPermit(world.chain, payer(), upto);
       const gained = await gain(async () => {

@@ -289,6 +289,20 @@ describe("QuickVerifier", () => {
     expect(calls, "remembered").to.equal(before);
   });
 
+  for (const method of ["eip3009", "permit2", "upto"] as const) {
+    it(`verify_${method}SettledAMomentAgo_isRefused`, async () => {
+      const own = await world.open({ account: 8, plainTokens: [world.chain.asset] });
+      const facilitatorAddress = world.chain.account(8).address;
+      const terms =
+        method === "upto" ? permitRequirements(world.chain, seller, PRICE, facilitatorAddress) : termsOf(method);
+      const payload = await signed(method, world.chain.account(RICH), terms, {});
+      expect(await own.verify(payload, terms)).to.include({ isValid: true });
+      expect(await own.settle(payload, terms)).to.include({ success: true });
+      expect(await own.verify(payload, terms)).to.include({ isValid: false });
+      await world.close(own);
+    });
+  }
+
   it("verify_refusedByWhatIsRemembered_looksAgain", async () => {
     const { chain } = world;
     const quick = new QuickVerifier({
@@ -299,11 +313,12 @@ describe("QuickVerifier", () => {
       cacheMs: 3_600_000,
     });
     const payer = chain.account(6);
-    const terms = termsOf("eip3009");
-    const charge = parseCharge(await signed("eip3009", payer, terms, {}), terms);
+    const terms = termsOf("upto");
+    const charge = parseCharge(await signed("upto", payer, terms, {}), terms);
     const ask = async (): Promise<unknown> => (await quick.verify(charge, charge.requirements))?.invalidReason;
-    expect(await ask()).to.equal("invalid_exact_evm_insufficient_balance");
+    expect(await ask()).to.equal("permit2_insufficient_balance");
     await (await chain.opg.transfer(payer.address, PRICE)).wait();
+    await approvePermit2(chain, payer);
     expect(await ask()).to.equal(undefined);
     expect(PAYERS).to.not.include(6);
   });

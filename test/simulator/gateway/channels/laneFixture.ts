@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { PaymentRequirements } from "@x402/core/types";
 import { pino } from "pino";
 
+import type { Enclave } from "../../../../simulator/enclave/Enclave.ts";
 import type { ChainState } from "../../../../simulator/gateway/channels/Channel.ts";
 import { type ChannelConfig, ChannelHasher } from "../../../../simulator/gateway/channels/channelConfig.ts";
 import { ChannelLane, type ChannelLaneOptions } from "../../../../simulator/gateway/channels/ChannelLane.ts";
@@ -47,6 +48,8 @@ export class LaneFixture {
     settle: () => Promise.reject(new Error("no facilitator")),
   };
   options: Partial<ChannelLaneOptions> = {};
+  /** That the node runs in. */
+  enclave: Enclave | undefined;
   asset = ASSET;
   payout = PAYOUT;
   commits!: GroupCommit;
@@ -81,7 +84,7 @@ export class LaneFixture {
       operator: `0x${"0b".repeat(20)}`,
       payout: this.payout,
       asset: this.asset,
-      signer: signerFromKey(`0x${"77".repeat(32)}`),
+      ...(this.enclave === undefined ? { signer: signerFromKey(`0x${"77".repeat(32)}`) } : { enclave: this.enclave }),
       store: new ReceiptStore(this.commits),
       bearerToken: "unused",
       logger,

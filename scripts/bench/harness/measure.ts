@@ -39,6 +39,8 @@ const WARM_UP_SLICE_SECONDS = 0.75;
 const WARM_UP_REQUESTS = 300;
 /** More than a connection used in its fastest slice; a lane that runs out makes its slice void. */
 const RESERVE = 1.8;
+/** Of a slice in which nothing was answered, as happens while others have the machine. */
+const MAX_ATTEMPTS = 3;
 const QUIET_SHARE = 0.15;
 
 interface SliceFigures {
@@ -108,7 +110,7 @@ class Lanes {
   }
 
   async measure(concurrency: Concurrency, { seconds, patienceMs, progress }: MeasureOptions): Promise<SliceFigures> {
-    for (;;) {
+    for (let attempt = 1; ; attempt++) {
       const needed = this.#needed(concurrency, seconds);
       const { result, cpuMs } = await this.#run(concurrency, seconds, needed, patienceMs);
       this.#learn(concurrency, result);
@@ -118,7 +120,12 @@ class Lanes {
       }
       const { latenciesMs } = result;
       const answers = latenciesMs.length;
-      if (answers === 0) throw new MeasurementError(`${this.name}@${concurrency}: no answer within ${seconds} s`);
+      if (answers === 0) {
+        if (attempt === MAX_ATTEMPTS)
+          throw new MeasurementError(`${this.name}@${concurrency}: no answer in ${seconds} s`);
+        progress(`${this.name}@${concurrency}: no answer in ${seconds} s, again`);
+        continue;
+      }
       return {
         p50Ms: quantile(latenciesMs, 0.5),
         p99Ms: quantile(latenciesMs, 0.99),

@@ -131,7 +131,8 @@ export class Gateway {
       app.get("/v1/models", () => this.#models());
       app.get("/health", () => this.#health());
     });
-    if (free === undefined) for (const lane of lanes) lane.takeFirst?.(app.server, http.limits);
+    if (free === undefined)
+      for (const lane of lanes) lane.takeFirst?.(app.server, http.limits, http.observerOf(lane.scheme));
   }
 
   /** Base URL without a path; known once started. OpenAI clients take it with "/v1". */
@@ -148,6 +149,7 @@ export class Gateway {
       inferences: () => this.#driver.underWay,
       requests: () => this.store.counts(),
       outstandingWei: () => this.store.outstandingWei(),
+      openSessions: () => this.sessions.counts().open,
     });
     await this.#collector.start();
     await this.#keeper.start();

@@ -28,7 +28,7 @@ import { type ChannelSeller, flatFee, type Quote, type QuoteRequest } from "./Ch
 import type { ReceiverAuthorizer } from "./ReceiverAuthorizer.ts";
 import { ChannelStore } from "./ChannelStore.ts";
 import { ChannelTerms, type ChannelTermsOptions } from "./ChannelTerms.ts";
-import { type FastPathLimits, takeVouchers } from "./fastPath.ts";
+import { type FastPathLimits, takeVouchers, type VoucherObserver } from "./fastPath.ts";
 import { streamAnswer } from "./streamAnswer.ts";
 
 export interface ChannelLaneOptions extends Omit<ChannelTermsOptions, "network"> {
@@ -163,8 +163,8 @@ export class ChannelLane {
   }
 
   /** Serves vouchers ahead of everything else that a server does. */
-  takeFirst(server: Server, limits: FastPathLimits): void {
-    takeVouchers(server, this, limits);
+  takeFirst(server: Server, limits: FastPathLimits, observer?: VoucherObserver): void {
+    takeVouchers(server, this, limits, observer);
   }
 
   /**

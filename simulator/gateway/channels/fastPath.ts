@@ -17,6 +17,14 @@ export interface FastPathLimits {
   paidPerMinute: number;
 }
 
+/** Told of what is answered here, since nothing else of the gateway sees it. */
+export interface VoucherObserver {
+  /** A request to `route` is being answered on `res`. */
+  taken(route: string, res: ServerResponse): void;
+  admitted(): void;
+  refused(reason: string): void;
+}
+
 /** What answers them. */
 interface VoucherLane {
   answer(kind: RequestKind, bytes: Buffer, payment: unknown, http: LaneRequest, res: ServerResponse): Promise<void>;
@@ -32,12 +40,18 @@ const isJson = (contentType: string | undefined): boolean =>
  * Has a lane answer requests that carry a voucher, ahead of everything else that the server does: those whose path is one of the paid
  * routes, letter for letter. Others, and all that are not as they should be, are left to what listens already.
  */
-export function takeVouchers(server: Server, lane: VoucherLane, limits: FastPathLimits): void {
+export function takeVouchers(
+  server: Server,
+  lane: VoucherLane,
+  limits: FastPathLimits,
+  observer?: VoucherObserver,
+): void {
   const refusals = new RateWindow(limits.refusalsPerMinute);
   const purchases = new RateWindow(limits.paidPerMinute);
   const admit = (payer: string): void => {
     if (purchases.isExceeded(payer)) throw tooMany(purchases);
     purchases.count(payer);
+    observer?.admitted();
   };
   interceptRequests(server, (req, res) => {
     const kind = KINDS.get(req.url ?? "");
@@ -53,8 +67,12 @@ export function takeVouchers(server: Server, lane: VoucherLane, limits: FastPath
       headers: req.headers,
       url: `${"encrypted" in req.socket ? "https" : "http"}://${req.headers.host ?? ""}${req.url ?? ""}`,
       admit,
-      onRefused: () => refusals.count(address),
+      onRefused: (reason) => {
+        refusals.count(address);
+        observer?.refused(reason);
+      },
     };
+    observer?.taken(ROUTES[kind], res);
     readBody(
       req,
       limits.bodyBytes,

@@ -4,6 +4,7 @@ import { createHttpApp } from "../../http/createHttpApp.ts";
 import { resolveLimits, type HttpLimits } from "../../http/HttpLimits.ts";
 import { addMetricsRoute } from "../../http/metricsRoute.ts";
 import { addOpenApi } from "../../http/openApi.ts";
+import type { VoucherObserver } from "../channels/fastPath.ts";
 import { GatewayError } from "../GatewayError.ts";
 import type { PaymentRail } from "../PaymentCollector.ts";
 import { gatewayApi } from "./gatewayApi.ts";
@@ -92,6 +93,21 @@ export class GatewayHttp {
     request.paidBy = scheme;
     await this.#count(this.#purchases, request);
     this.metrics.payment(scheme, "accepted");
+  }
+
+  /** Counts what a lane answers before Fastify sees it. */
+  observerOf(scheme: string): VoucherObserver {
+    const { metrics } = this;
+    return {
+      taken: (route, res) => {
+        const startedAt = performance.now();
+        res.once("close", () =>
+          metrics.http.observe("POST", route, res.statusCode, scheme, (performance.now() - startedAt) / 1000),
+        );
+      },
+      admitted: () => metrics.payment(scheme, "accepted"),
+      refused: (reason) => metrics.refused(reason),
+    };
   }
 
   async #count(count: Count | undefined, request: FastifyRequest, options?: CountOptions): Promise<void> {

@@ -156,6 +156,22 @@ const nonce = {
   schema: { type: "string", pattern: "^(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64})$" },
 };
 
+/** Of what is left in a channel: x402's batch-settlement client asks for it where it pays. */
+const refund = (operationId: string): Json => ({
+  operationId,
+  summary: "Have what is left in a channel paid back",
+  tags: ["Channels"],
+  parameters: [PAYMENT_SIGNATURE],
+  responses: {
+    "200": {
+      description: "Refunded",
+      headers: PAID_HEADERS,
+      content: { "application/json": { schema: { type: "object" } } },
+    },
+    ...REFUSALS,
+  },
+});
+
 /** The gateway's HTTP API. */
 export const gatewayApi: ApiDescription = {
   title: "OpenGradient gateway",
@@ -173,6 +189,9 @@ export const gatewayApi: ApiDescription = {
       true,
     ),
     [`post ${ROUTES.inference}`]: paid("createInference", "Run an ONNX model", "InferenceRequest", "Inference", false),
+    [`get ${ROUTES.chat}`]: refund("refundChatChannel"),
+    [`get ${ROUTES.completion}`]: refund("refundCompletionChannel"),
+    [`get ${ROUTES.inference}`]: refund("refundInferenceChannel"),
     [`post ${SEALED_ROUTE}`]: sealed,
     [`get ${SEALED_CONFIG_ROUTE}`]: get(
       "getSealingKeys",

@@ -2,6 +2,7 @@ import type { PaymentRequirements } from "@x402/core/types";
 import type { Server } from "node:http";
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from "fastify";
 import type { Charge } from "../../facilitator/payment.ts";
+import type { VoucherObserver } from "../channels/fastPath.ts";
 import type { HttpLimits } from "../../http/HttpLimits.ts";
 import type { Hex } from "../../receipts/types.ts";
 import type { Answer } from "../Answer.ts";
@@ -56,5 +57,5 @@ export interface PaymentLane {
   readonly plugin?: FastifyPluginCallback;
 
   /** Serves, ahead of Fastify, what it can serve faster. */
-  takeFirst?(server: Server, limits: HttpLimits): void;
+  takeFirst?(server: Server, limits: HttpLimits, observer?: VoucherObserver): void;
 }

@@ -166,6 +166,12 @@ describe("Gateway with channels", function () {
     }
     const [channel] = lane.book.all();
     expect(channel?.ledger.chargedWei).to.equal(3n * FEE);
+    // what is answered ahead of Fastify is counted with the rest
+    const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
+    const answered = `gateway_http_requests_total{method="POST",route="${CHAT}",status="200",scheme="batch-settlement"} 3`;
+    expect(metrics)
+      .to.contain(answered)
+      .and.contain(`gateway_payments_total{scheme="batch-settlement",outcome="accepted"} 3`);
     expect(await claimer.run()).to.deep.equal({ channels: 1, claimedWei: 3n * FEE, lostWei: 0n, failed: 0 });
     expect(await chain.opg.balanceOf(node.payout)).to.equal(3n * FEE);
     const refunded = await channels.refund(gateway.url + CHAT);

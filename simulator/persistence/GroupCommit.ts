@@ -55,10 +55,11 @@ export class GroupCommit {
     this.#begin = database.prepare("BEGIN IMMEDIATE");
     this.#commit = database.prepare("COMMIT");
     if (this.durability === "crash") return;
-    // reading opens the log
-    database.exec("SELECT count(*) FROM sqlite_schema");
+    // opens the log, and keeps other processes from writing to it while it is grown
+    database.exec("BEGIN IMMEDIATE");
     const log = openSync(`${path}-wal`, "r+");
     growLog(log, logBytes);
+    database.exec("COMMIT");
     if (this.durability === "power") this.#log = log;
     else closeSync(log);
   }

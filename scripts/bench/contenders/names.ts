@@ -8,6 +8,7 @@ export const CONTENDER_NAMES = [
   "upto",
   "upto-session",
   "batch-settlement",
+  "tee",
   "tee-each",
   "stock-exact",
   "stock-upto",

@@ -15,8 +15,8 @@ export interface OwnOptions {
   name: string;
   title: string;
   style: PaymentStyle | "none";
-  /** Whether answers carry an enclave's RSA signature. */
-  enclave?: true;
+  /** Answers carry an enclave's RSA signature, over each or over all that wait. */
+  enclave?: "plain" | "merkle";
   /** Which of ours this is, from 0: each has accounts of its own. */
   index: number;
   upstream: string;
@@ -39,7 +39,7 @@ export function own({ name, title, style, enclave, index, upstream, chain }: Own
         facilitatorKey: facilitator!.privateKey,
         operatorKey: operator!.privateKey,
         payment: scheme,
-        ...(enclave && { enclave }),
+        ...(enclave && { enclave: true }),
       };
       const server = await startServer(new URL("../servers/ownGateway.ts", import.meta.url), settings);
       if (style === "none" || scheme === "none") return unpaid(server);
@@ -48,7 +48,7 @@ export function own({ name, title, style, enclave, index, upstream, chain }: Own
         url: server.url,
         pids: [server.pid],
         kind: style === "upto-session" ? "perishable" : "single",
-        requests: await paidRequests(name, server.url, style),
+        requests: await paidRequests(name, server.url, style, enclave && { "x-tee-signature": enclave }),
         // a session is how our client pays by `upto`
         live:
           style === "upto" || enclave ? [] : liveRuns({ contender: name, url: server.url, scheme, chain, receipts }),

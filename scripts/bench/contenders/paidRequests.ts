@@ -2,7 +2,7 @@ import type { RunningContender } from "../harness/Contender.ts";
 import { channelPayments } from "../payments/channelPayments.ts";
 import { exactPayments } from "../payments/exactPayments.ts";
 import { benchPayer, CONNECTIONS } from "../payments/payers.ts";
-import { askTerms } from "../payments/terms.ts";
+import { askTerms, type Terms } from "../payments/terms.ts";
 import { sessionPayments, uptoPayments } from "../payments/uptoPayments.ts";
 import { DEPOSIT_WEI } from "./BenchChain.ts";
 import { CHAT_BODY, chatBody } from "./chatBody.ts";
@@ -15,8 +15,9 @@ export async function paidRequests(
   contender: string,
   url: string,
   style: PaymentStyle,
+  headers: Terms["headers"] = {},
 ): Promise<RunningContender["requests"]> {
-  const terms = await askTerms(url, style === "upto-session" ? "upto" : style, CHAT_BODY);
+  const terms = await askTerms(url, style === "upto-session" ? "upto" : style, CHAT_BODY, headers);
   const sources: ((count: number) => Buffer[])[] = [];
   for (let connection = 0; connection < CONNECTIONS; connection++) {
     const payer = benchPayer(contender, connection);

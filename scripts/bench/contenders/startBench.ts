@@ -37,8 +37,13 @@ export async function startBench(names: readonly ContenderName[], progress: (lin
     const facilitator = await start("stock facilitator", startStockFacilitator(chain));
     const stockly = (scheme: StockOptions["scheme"], storage?: StockOptions["storage"]): Contender =>
       stock({ scheme, upstream, facilitator, chain, ...(storage && { storage }) });
-    const ours = (name: ContenderName, index: number, title: string, style: OwnOptions["style"], enclave?: true) =>
-      own({ name, title, style, index, upstream, chain, ...(enclave && { enclave }) });
+    const ours = (
+      name: ContenderName,
+      index: number,
+      title: string,
+      style: OwnOptions["style"],
+      enclave?: OwnOptions["enclave"],
+    ) => own({ name, title, style, index, upstream, chain, ...(enclave && { enclave }) });
     const make: Record<ContenderName, () => Contender> = {
       upstream: () => calibration(upstream),
       bare: () => bare(upstream),
@@ -48,8 +53,9 @@ export async function startBench(names: readonly ContenderName[], progress: (lin
       upto: () => ours("upto", 2, "ours, upto, a permit for each request", "upto"),
       "upto-session": () => ours("upto-session", 3, "ours, upto, a permit for 100 requests", "upto-session"),
       "batch-settlement": () => ours("batch-settlement", 4, "ours, channels", "batch-settlement"),
+      tee: () => ours("tee", 5, "ours, channels, an enclave's RSA over Merkle roots", "batch-settlement", "merkle"),
       "tee-each": () =>
-        ours("tee-each", 5, "ours, channels, an enclave's RSA for each answer", "batch-settlement", true),
+        ours("tee-each", 6, "ours, channels, an enclave's RSA for each answer", "batch-settlement", "plain"),
       "stock-exact": () => stockly("exact"),
       "stock-upto": () => stockly("upto"),
       "stock-batch-settlement": () => stockly("batch-settlement"),

@@ -9,10 +9,17 @@ export interface Terms {
   accepted: PaymentRequirements;
   resource: PaymentRequired["resource"];
   body: string;
+  /** Sent with every request. */
+  headers: Readonly<Record<string, string>>;
 }
 
 /** Asks a server without paying. @throws Error when it does not want to be paid in this way. */
-export async function askTerms(url: string, scheme: string, body: string): Promise<Terms> {
+export async function askTerms(
+  url: string,
+  scheme: string,
+  body: string,
+  headers: Terms["headers"] = {},
+): Promise<Terms> {
   const answer = await fetch(`${url}/v1/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -24,7 +31,7 @@ export async function askTerms(url: string, scheme: string, body: string): Promi
   const { accepts, resource } = decodePaymentRequiredHeader(header);
   const accepted = accepts.find((candidate) => candidate.scheme === scheme);
   if (accepted === undefined) throw new Error(`Expected the scheme ${scheme} among ${JSON.stringify(accepts)}`);
-  return { url, accepted, resource, body };
+  return { url, accepted, resource, body, headers };
 }
 
 /** PAYMENT-SIGNATURE by which a request is paid. */
@@ -34,7 +41,11 @@ export function paymentHeader({ accepted, resource }: Terms, payload: PaymentPay
 
 /** The request with its payment, as it goes over the wire. */
 export const paidRequest = (terms: Terms, payload: PaymentPayload["payload"]): Buffer =>
-  rawRequest({ url: terms.url, headers: { "payment-signature": paymentHeader(terms, payload) }, body: terms.body });
+  rawRequest({
+    url: terms.url,
+    headers: { ...terms.headers, "payment-signature": paymentHeader(terms, payload) },
+    body: terms.body,
+  });
 
 /** CAIP-2 to the number in it. */
 export const chainIdOf = ({ accepted }: Terms): number => Number(accepted.network.split(":")[1]);

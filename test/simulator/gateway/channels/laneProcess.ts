@@ -6,14 +6,19 @@ export interface LaneProcessSettings {
   upstreamUrl: string;
 }
 
-const settings = JSON.parse(process.env["LANE"] ?? "{}") as LaneProcessSettings;
-const fixture = new LaneFixture(settings);
-// every channel holds plenty
-fixture.options = {
-  readChannels: (ids) =>
-    Promise.resolve(
-      ids.map(() => ({ balanceWei: 10n ** 18n, claimedWei: 0n, withdrawRequestedAt: 0, refundNonce: 0n })),
-    ),
-};
-await fixture.open();
-console.log(fixture.url);
+async function main(settings: LaneProcessSettings): Promise<void> {
+  const fixture = new LaneFixture(settings);
+  // every channel holds plenty
+  fixture.options = {
+    readChannels: (ids) =>
+      Promise.resolve(
+        ids.map(() => ({ balanceWei: 10n ** 18n, claimedWei: 0n, withdrawRequestedAt: 0, refundNonce: 0n })),
+      ),
+  };
+  await fixture.open();
+  console.log(fixture.url);
+}
+
+// test runners load every file below test/
+const settings = process.env["LANE"];
+if (settings !== undefined) await main(JSON.parse(settings) as LaneProcessSettings);

@@ -23,6 +23,7 @@ const PAYEE = address("0c");
 const FACILITATOR = address("fa");
 const CHANNEL: Hex = `0x${"c4".repeat(32)}`;
 const CHAIN = 31337n;
+/** When this file is loaded, which may be many minutes before its tests run. */
 const in60s = (): number => Math.floor(Date.now() / 1000) + 60;
 
 const LIMITS: PaymentLimits = {
@@ -142,7 +143,7 @@ describe("WalletGuard", () => {
     ["transferOfMore", "TransferWithAuthorization", transfer({ value: 101n })],
     ["transferToAnother", "TransferWithAuthorization", transfer({ to: address("66") })],
     ["transferOfAnother", "TransferWithAuthorization", transfer({ from: address("66") })],
-    ["transferForTooLong", "TransferWithAuthorization", transfer({ validBefore: BigInt(in60s() + 3_600) })],
+    ["transferForTooLong", "TransferWithAuthorization", transfer({ validBefore: BigInt(in60s() + 36_000) })],
     ["transferWithMoreFields", "TransferWithAuthorization", transfer({ spender: address("66") })],
     ["depositElsewhere", "ReceiveWithAuthorization", transfer({ to: PAYEE })],
     ["depositOfMore", "ReceiveWithAuthorization", transfer({ to: ERC3009_DEPOSIT_COLLECTOR_ADDRESS, value: 5_001n })],
@@ -150,7 +151,7 @@ describe("WalletGuard", () => {
     ["permit2ToAnotherSpender", "PermitWitnessTransferFrom", exact({ spender: address("66") })],
     ["permit2ToAnother", "PermitWitnessTransferFrom", exact({}, { to: address("66") })],
     ["permit2OfMore", "PermitWitnessTransferFrom", exact({}, {}, 101n)],
-    ["permit2ForTooLong", "PermitWitnessTransferFrom", exact({ deadline: BigInt(in60s() + 3_600) })],
+    ["permit2ForTooLong", "PermitWitnessTransferFrom", exact({ deadline: BigInt(in60s() + 36_000) })],
     ["uptoOfMore", "PermitWitnessTransferFrom", upto({}, {}, 1_001n)],
     ["uptoByAnotherFacilitator", "PermitWitnessTransferFrom", upto({}, { facilitator: address("66") })],
     ["uptoByNobody", "PermitWitnessTransferFrom", upto({}, { facilitator: undefined })],

@@ -79,7 +79,8 @@ export class Payer {
     for (let paid = 0; response.status === 402 && paid < MAX_PAYMENTS; paid++) {
       const required = requiredBy(response);
       if (payment !== undefined && !(await this.#mayBeFollowed(payment, required))) break;
-      payment = await this.#pay(required, request, key(), payment);
+      // others may use the next session up too: the one after is this request's own
+      payment = await this.#pay(required, request, key(), paid > 0, payment);
       response = await this.#transmit(send, request, payment, onPaid);
     }
     return { response, ...(payment !== undefined && { payment }) };
@@ -191,6 +192,7 @@ export class Payer {
     required: PaymentRequired | undefined,
     request: OutgoingRequest,
     key: string,
+    alone: boolean,
     refused?: OpenPayment,
   ): Promise<OpenPayment> {
     if (required === undefined) {
@@ -203,7 +205,7 @@ export class Payer {
       throw new PaymentDeclinedError(`The payment asked for was not made: ${why}`);
     }
     try {
-      return await this.#sign({ ...required, accepts: [offer] }, offer, request, key, refused);
+      return await this.#sign({ ...required, accepts: [offer] }, offer, request, key, alone, refused);
     } catch (error) {
       if (error instanceof PaymentDeclinedError || error instanceof VerificationError) throw error;
       if (request.signal.aborted) throw error;
@@ -217,6 +219,7 @@ export class Payer {
     offer: PaymentRequirements,
     request: OutgoingRequest,
     key: string,
+    alone: boolean,
     refused?: OpenPayment,
   ): Promise<OpenPayment> {
     const { client, channels } = await this.#start();
@@ -239,7 +242,7 @@ export class Payer {
     };
     if (offer.scheme === "exact") return sign();
     const tariff = tariffOf(offer);
-    if (!this.#options.sessions) return forRequest(await sign(), tariff, key, false);
+    if (!this.#options.sessions || alone) return forRequest(await sign(), tariff, key, false);
     const terms = { gateway, offer, target: targetOf(request) };
     const { session, isNew } = await this.#sessions.forTerms(terms, systemSeconds(), sign);
     return forRequest(session.payment, tariff, key, !isNew);

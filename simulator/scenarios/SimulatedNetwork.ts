@@ -2,7 +2,7 @@ import { mkdtemp, mkdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { parseEther } from "ethers";
+import { MaxUint256, parseEther } from "ethers";
 import type { Logger } from "pino";
 
 import { readDeploymentParameters, parametersFile } from "../../ignition/deploymentParameters.ts";
@@ -13,6 +13,7 @@ import { devAccounts } from "../chain/devAccounts.ts";
 import { EmbeddedChain } from "../chain/EmbeddedChain.ts";
 import { checkX402Contracts } from "../chain/x402/checkX402Contracts.ts";
 import { installLocalX402, NotLocalChainError } from "../chain/x402/installLocalX402.ts";
+import { x402Addresses } from "../chain/x402/x402Addresses.ts";
 import { CertificateChain } from "../enclave/CertificateChain.ts";
 import { Enclave } from "../enclave/Enclave.ts";
 import { TeeType } from "../enclave/EnclaveRegistrar.ts";
@@ -165,11 +166,11 @@ export class SimulatedNetwork {
     const { opg } = this.contracts;
     for (const name of [...names, ...hotKeys]) {
       const participant = await this.#join(name, keyOf(this.#settings.seed, name));
-      // clients pay by signature: they need no gas
-      if (name !== "client")
-        await treasury.submitter.submit(Promise.resolve({ to: participant.address, value: GAS_MONEY }));
+      await treasury.submitter.submit(Promise.resolve({ to: participant.address, value: GAS_MONEY }));
       if (names.includes(name)) await treasury.send(opg.transfer.populateTransaction(participant.address, GRANT));
     }
+    // once, and never gas again: sponsored permits would have to be settled one after the other
+    await this.participant("client").send(opg.approve.populateTransaction(x402Addresses.permit2, MaxUint256));
     this.storage = new StorageNode({
       store: new LocalBlobStore(join(this.directory, "blobs")),
       logger: this.#settings.logger,

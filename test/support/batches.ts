@@ -109,6 +109,8 @@ let shared: { world: World; restore: () => Promise<void> } | undefined;
 export async function freshWorld(): Promise<World> {
   if (shared) {
     await shared.restore();
+    // the clock has gone on since; the snapshot's last block has not
+    await shared.world.connection.networkHelpers.mine();
   } else {
     const world = await createWorld();
     const snapshot = await world.connection.networkHelpers.takeSnapshot();

@@ -14,7 +14,11 @@ export function freshState<T extends { connection: NetworkConnection }>(deploy: 
   before(async () => {
     state = await deploy();
     const snapshot = await state.connection.networkHelpers.takeSnapshot();
-    restore = () => snapshot.restore();
+    restore = async () => {
+      await snapshot.restore();
+      // the clock has gone on since; the snapshot's last block has not
+      await state!.connection.networkHelpers.mine();
+    };
   });
   afterEach(() => restore?.());
   after(() => state?.connection.close());

@@ -40,6 +40,7 @@ getContractFactory(name: 'LocalPermit2Collector', signerOrOptions?: ethers.Signe
 getContractFactory(name: 'LocalPermit2Proxy', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.LocalPermit2Proxy__factory>
 getContractFactory(name: 'LocalUptoPermit2Proxy', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.LocalUptoPermit2Proxy__factory>
 getContractFactory(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IModelRegistry__factory>
+getContractFactory(name: 'IZkVersions', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IZkVersions__factory>
 getContractFactory(name: 'ModelRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ModelRegistry__factory>
 getContractFactory(name: 'CodeData', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.CodeData__factory>
 getContractFactory(name: 'EnclavePolicy', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.EnclavePolicy__factory>
@@ -61,6 +62,8 @@ getContractFactory(name: 'VerifierSets', signerOrOptions?: ethers.Signer | Facto
 getContractFactory(name: 'INodeStaking', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.INodeStaking__factory>
 getContractFactory(name: 'NodeStaking', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.NodeStaking__factory>
 getContractFactory(name: 'OPG', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.OPG__factory>
+getContractFactory(name: 'IShapeVerifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IShapeVerifier__factory>
+getContractFactory(name: 'IZkmlVerifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IZkmlVerifier__factory>
 
   getContractAt(name: 'Cbor', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.Cbor>
 getContractAt(name: 'CoseSign1', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.CoseSign1>
@@ -92,6 +95,7 @@ getContractAt(name: 'LocalPermit2Collector', address: string | ethers.Addressabl
 getContractAt(name: 'LocalPermit2Proxy', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.LocalPermit2Proxy>
 getContractAt(name: 'LocalUptoPermit2Proxy', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.LocalUptoPermit2Proxy>
 getContractAt(name: 'IModelRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IModelRegistry>
+getContractAt(name: 'IZkVersions', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IZkVersions>
 getContractAt(name: 'ModelRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ModelRegistry>
 getContractAt(name: 'CodeData', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.CodeData>
 getContractAt(name: 'EnclavePolicy', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.EnclavePolicy>
@@ -113,6 +117,8 @@ getContractAt(name: 'VerifierSets', address: string | ethers.Addressable, signer
 getContractAt(name: 'INodeStaking', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.INodeStaking>
 getContractAt(name: 'NodeStaking', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.NodeStaking>
 getContractAt(name: 'OPG', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.OPG>
+getContractAt(name: 'IShapeVerifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IShapeVerifier>
+getContractAt(name: 'IZkmlVerifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IZkmlVerifier>
 
   deployContract(name: 'Cbor', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Cbor>
 deployContract(name: 'CoseSign1', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.CoseSign1>
@@ -144,6 +150,7 @@ deployContract(name: 'LocalPermit2Collector', signerOrOptions?: ethers.Signer | 
 deployContract(name: 'LocalPermit2Proxy', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalPermit2Proxy>
 deployContract(name: 'LocalUptoPermit2Proxy', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalUptoPermit2Proxy>
 deployContract(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>
+deployContract(name: 'IZkVersions', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IZkVersions>
 deployContract(name: 'ModelRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ModelRegistry>
 deployContract(name: 'CodeData', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.CodeData>
 deployContract(name: 'EnclavePolicy', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclavePolicy>
@@ -165,6 +172,8 @@ deployContract(name: 'VerifierSets', signerOrOptions?: ethers.Signer | DeployCon
 deployContract(name: 'INodeStaking', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INodeStaking>
 deployContract(name: 'NodeStaking', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeStaking>
 deployContract(name: 'OPG', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.OPG>
+deployContract(name: 'IShapeVerifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IShapeVerifier>
+deployContract(name: 'IZkmlVerifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IZkmlVerifier>
 
   deployContract(name: 'Cbor', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Cbor>
 deployContract(name: 'CoseSign1', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.CoseSign1>
@@ -196,6 +205,7 @@ deployContract(name: 'LocalPermit2Collector', args: any[], signerOrOptions?: eth
 deployContract(name: 'LocalPermit2Proxy', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalPermit2Proxy>
 deployContract(name: 'LocalUptoPermit2Proxy', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.LocalUptoPermit2Proxy>
 deployContract(name: 'IModelRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>
+deployContract(name: 'IZkVersions', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IZkVersions>
 deployContract(name: 'ModelRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ModelRegistry>
 deployContract(name: 'CodeData', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.CodeData>
 deployContract(name: 'EnclavePolicy', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclavePolicy>
@@ -217,6 +227,8 @@ deployContract(name: 'VerifierSets', args: any[], signerOrOptions?: ethers.Signe
 deployContract(name: 'INodeStaking', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INodeStaking>
 deployContract(name: 'NodeStaking', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeStaking>
 deployContract(name: 'OPG', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.OPG>
+deployContract(name: 'IShapeVerifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IShapeVerifier>
+deployContract(name: 'IZkmlVerifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IZkmlVerifier>
 
     // default types
     getContractFactory(

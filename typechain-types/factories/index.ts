@@ -10,3 +10,4 @@ export * as pricing from './pricing/index.js';
 export * as settlement from './settlement/index.js';
 export * as staking from './staking/index.js';
 export * as token from './token/index.js';
+export * as zkml from './zkml/index.js';

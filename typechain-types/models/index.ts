@@ -2,4 +2,5 @@
 /* tslint:disable */
 /* eslint-disable */
 export type { IModelRegistry } from './IModelRegistry.js';
+export type { IZkVersions } from './IZkVersions.js';
 export type { ModelRegistry } from './ModelRegistry.js';

@@ -2,4 +2,5 @@
 /* tslint:disable */
 /* eslint-disable */
 export { IModelRegistry__factory } from './IModelRegistry__factory.js';
+export { IZkVersions__factory } from './IZkVersions__factory.js';
 export { ModelRegistry__factory } from './ModelRegistry__factory.js';

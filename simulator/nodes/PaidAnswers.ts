@@ -234,6 +234,7 @@ export class PaidAnswers {
       await store.add(
         { kind: form.kind, bodyHash: flight.bodyHash, streamed, content, receipt },
         along && (() => along(receipt)),
+        payment.settlement === "individual",
       );
       flight.receipt = receipt;
       flight.emit(last);

@@ -3,7 +3,8 @@ import type { StatementSync } from "node:sqlite";
 import { GroupCommit } from "../persistence/GroupCommit.ts";
 import type { PaidKind } from "../receipts/hashes.ts";
 import { type Hex, type SignedReceipt, signedReceiptSchema, signedReceiptToJson } from "../receipts/types.ts";
-import type { ReceiptSource, StoredReceipt } from "../settlement/ReceiptSource.ts";
+import type { BatchPlace, ReceiptSource, StoredReceipt } from "../settlement/ReceiptSource.ts";
+import { type ReceiptPlace, ReceiptPlaces } from "./ReceiptPlaces.ts";
 
 /** An answer as it left, or will leave, the node. */
 export interface StoredAnswer {
@@ -29,7 +30,15 @@ const SCHEMA = `
     stored_at_ms INTEGER NOT NULL,
     batch_id TEXT
   ) STRICT;
-  CREATE INDEX IF NOT EXISTS unbatched ON answers (sequence) WHERE batch_id IS NULL;`;
+  CREATE INDEX IF NOT EXISTS unbatched ON answers (sequence) WHERE batch_id IS NULL;
+  -- Beside the answers, since few ask for it.
+  CREATE TABLE IF NOT EXISTS individual (
+    request_id TEXT PRIMARY KEY,
+    waiting INTEGER NOT NULL DEFAULT 1
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS waiting_individual ON individual (request_id) WHERE waiting = 1;`;
+
+const WAITING = "SELECT receipt, stored_at_ms FROM answers WHERE batch_id IS NULL";
 
 interface AnswerRow {
   kind: PaidKind;
@@ -48,7 +57,11 @@ export class ReceiptStore implements ReceiptSource {
   readonly #insert: StatementSync;
   readonly #find: StatementSync;
   readonly #unbatched: StatementSync;
+  readonly #individual: StatementSync;
+  readonly #setApart: StatementSync;
   readonly #mark: StatementSync;
+  readonly #take: StatementSync;
+  readonly #places: ReceiptPlaces;
   readonly #listeners = new Set<() => void>();
   readonly #owned: boolean;
   #announcing = false;
@@ -65,17 +78,21 @@ export class ReceiptStore implements ReceiptSource {
     this.#find = database.prepare(
       "SELECT kind, body_hash, streamed, content, receipt FROM answers WHERE request_id = ?",
     );
-    this.#unbatched = database.prepare(
-      "SELECT receipt, stored_at_ms FROM answers WHERE batch_id IS NULL ORDER BY sequence LIMIT ?",
-    );
+    const apart = "(SELECT request_id FROM individual WHERE waiting = 1)";
+    this.#unbatched = database.prepare(`${WAITING} AND request_id NOT IN ${apart} ORDER BY sequence LIMIT ?`);
+    this.#individual = database.prepare(`${WAITING} AND request_id IN ${apart} ORDER BY sequence LIMIT ?`);
+    this.#setApart = database.prepare("INSERT INTO individual (request_id) VALUES (?)");
     this.#mark = database.prepare("UPDATE answers SET batch_id = ? WHERE request_id = ?");
+    this.#take = database.prepare("UPDATE individual SET waiting = 0 WHERE request_id = ?");
+    this.#places = new ReceiptPlaces(database);
   }
 
   /**
    * Stores an answer and puts its receipt into the outbox. Durable when it resolves; rejects when the request has an answer.
    * @param along Statements that are kept together with the answer, or not at all.
+   * @param individual Whether its receipt is to be in a batch of its own.
    */
-  add(answer: StoredAnswer, along?: () => void): Promise<void> {
+  add(answer: StoredAnswer, along?: () => void, individual = false): Promise<void> {
     const { kind, bodyHash, streamed, content, receipt } = answer;
     const json = JSON.stringify(signedReceiptToJson(receipt));
     const storedAtMs = Date.now();
@@ -83,6 +100,7 @@ export class ReceiptStore implements ReceiptSource {
       this.#commits.add(
         () => {
           this.#insert.run(receipt.receipt.requestId, kind, bodyHash, streamed ? 1 : 0, content, json, storedAtMs);
+          if (individual) this.#setApart.run(receipt.receipt.requestId);
           along?.();
         },
         (error) => {
@@ -112,14 +130,29 @@ export class ReceiptStore implements ReceiptSource {
   }
 
   unbatched(limit: number): StoredReceipt[] {
-    const rows = this.#unbatched.all(limit) as unknown as { receipt: string; stored_at_ms: number }[];
-    return rows.map((row) => ({ ...parseReceipt(row.receipt), storedAtMs: row.stored_at_ms }));
+    return waiting(this.#unbatched, limit);
+  }
+
+  individual(limit: number): StoredReceipt[] {
+    return waiting(this.#individual, limit);
   }
 
   markBatched(requestIds: readonly Hex[], batchId: Hex): void {
     this.#commits.runNow(() => {
-      for (const requestId of requestIds) this.#mark.run(batchId, requestId);
+      for (const requestId of requestIds) {
+        this.#mark.run(batchId, requestId);
+        this.#take.run(requestId);
+      }
     });
+  }
+
+  markPlaced(place: BatchPlace): void {
+    this.#commits.runNow(() => this.#places.write(place));
+  }
+
+  /** How far the settlement of an answer's receipt has come; undefined for a request without an answer. */
+  placeOf(requestId: Hex): ReceiptPlace | undefined {
+    return this.#places.of(requestId);
   }
 
   /** Calls `listener` after each commit that added receipts. Returns a function that ends it. */
@@ -142,6 +175,11 @@ export class ReceiptStore implements ReceiptSource {
       for (const listener of this.#listeners) listener();
     });
   }
+}
+
+function waiting(statement: StatementSync, limit: number): StoredReceipt[] {
+  const rows = statement.all(limit) as unknown as { receipt: string; stored_at_ms: number }[];
+  return rows.map((row) => ({ ...parseReceipt(row.receipt), storedAtMs: row.stored_at_ms }));
 }
 
 function parseReceipt(json: string): SignedReceipt {

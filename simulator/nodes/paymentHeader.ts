@@ -19,7 +19,7 @@ const paymentSchema = z.strictObject({
   feeWei: uint96Schema,
   /** Charges by use. */
   tariff: tariffSchema.optional(),
-  /** What is published of it. Default: "batch". */
+  /** How its receipt is settled. Default: "batch". */
   settlement: z.enum(SETTLEMENT_TYPES).optional(),
 });
 

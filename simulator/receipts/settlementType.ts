@@ -1,6 +1,7 @@
 /**
- * What is published of a paid answer. private: nothing. batch: its receipt, among others in a batch. individual: its request and answer
- * in full as well.
+ * How a paid answer's receipt is settled. private: so that nobody can guess what it is about. batch: among others in a batch.
+ * individual: in a batch of its own, at once. To a facilitator that publishes what operators report: private: nothing is published.
+ * individual: request and answer are.
  */
 export type SettlementType = "private" | "batch" | "individual";
 

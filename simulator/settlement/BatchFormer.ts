@@ -12,7 +12,7 @@ import type { BatchStore, NewBatch } from "./BatchStore.ts";
 import { batchHeader, draftBatch } from "./buildBatch.ts";
 import type { ReceiptSource, StoredReceipt } from "./ReceiptSource.ts";
 import type { RoyaltyTerms } from "./royalties.ts";
-import { screenReceipts } from "./screenReceipts.ts";
+import { screenReceipts, type ScreenedReceipts } from "./screenReceipts.ts";
 import type { SettlementView } from "./SettlementView.ts";
 import { untilAborted } from "./untilAborted.ts";
 import { wallTime } from "./wallTime.ts";
@@ -46,8 +46,10 @@ const NO_ROYALTY: RoyaltyTerms = { owner: `0x${"00".repeat(20)}`, royaltyBps: 0 
 export class BatchFormer {
   readonly #options: BatchFormerOptions;
   readonly #hasher: SettlementHasher;
-  /** Receipts that had to stay in the source last time. */
-  #heldBack = 0;
+  /** Receipts that had to stay in the source last time: those that share batches, and those that don't. */
+  #heldBack = { shared: 0, individual: 0 };
+  /** Whether the last batch was of one receipt that asked for it: others are next, if it is time for them. */
+  #wasIndividual = false;
   /** When receipts began to wait, on the clock of performance.now(). */
   #waitingSinceMs: number | undefined;
 
@@ -58,37 +60,63 @@ export class BatchFormer {
 
   /**
    * @param maxAgeMs fewer receipts than fill a batch wait this long for more, by this process's clock: receipts may be dated by a chain's.
+   * Those that asked for a batch of their own wait for nothing.
    * @returns the batch's id; undefined when there is nothing to batch now.
    */
   async form(maxAgeMs: number, signal: AbortSignal): Promise<Hex | undefined> {
-    const { store, source, maxReceipts, onStep } = this.#options;
-    const waiting = this.#waiting();
-    if (waiting.length === 0) {
-      this.#waitingSinceMs = undefined;
-      return undefined;
-    }
-    const sinceMs = (this.#waitingSinceMs ??= performance.now());
-    if (waiting.length < maxReceipts && performance.now() - sinceMs < maxAgeMs) return undefined;
-    const receipts = await this.#settleable(waiting);
-    if (receipts.length === 0) {
-      this.#waitingSinceMs = undefined;
-      return undefined;
-    }
+    const { store, source, onStep } = this.#options;
+    const receipts = await this.#next(maxAgeMs);
+    if (receipts.length === 0) return undefined;
     const batch = await this.#build(receipts, signal);
     const requestIds = receipts.map(({ receipt }) => receipt.requestId);
     store.insert(batch, requestIds);
-    this.#waitingSinceMs = undefined;
+    if (!this.#wasIndividual) this.#waitingSinceMs = undefined;
     await onStep("stored", batch.batchId);
     source.markBatched(requestIds, batch.batchId);
     await onStep("marked", batch.batchId);
     return batch.batchId;
   }
 
-  /** Receipts that are in no batch, those of abandoned batches first. */
-  #waiting(): StoredReceipt[] {
+  /** The receipts of the next batch. Both sorts take turns, so that neither waits for as long as the other goes on. */
+  async #next(maxAgeMs: number): Promise<StoredReceipt[]> {
+    const turns = this.#wasIndividual ? [false, true] : [true, false];
+    for (const individual of turns) {
+      const receipts = await (individual ? this.#nextIndividual() : this.#nextShared(maxAgeMs));
+      if (receipts.length === 0) continue;
+      this.#wasIndividual = individual;
+      return receipts;
+    }
+    return [];
+  }
+
+  async #nextIndividual(): Promise<StoredReceipt[]> {
+    const { store, source } = this.#options;
+    const waiting = this.#fresh(source.individual(1 + this.#heldBack.individual + store.refusedCount()));
+    if (waiting.length === 0) return [];
+    const { settleable, heldBack } = await this.#screened(waiting);
+    this.#heldBack.individual = heldBack.length;
+    return settleable.slice(0, 1);
+  }
+
+  async #nextShared(maxAgeMs: number): Promise<StoredReceipt[]> {
     const { store, source, maxReceipts } = this.#options;
-    const limit = maxReceipts + this.#heldBack + store.refusedCount();
-    const offered = [...store.returned(limit), ...source.unbatched(limit)];
+    const limit = maxReceipts + this.#heldBack.shared + store.refusedCount();
+    const waiting = this.#fresh([...store.returned(limit), ...source.unbatched(limit)]);
+    if (waiting.length === 0) {
+      this.#waitingSinceMs = undefined;
+      return [];
+    }
+    const sinceMs = (this.#waitingSinceMs ??= performance.now());
+    if (waiting.length < maxReceipts && performance.now() - sinceMs < maxAgeMs) return [];
+    const { settleable, heldBack } = await this.#screened(waiting);
+    this.#heldBack.shared = heldBack.length;
+    if (settleable.length === 0) this.#waitingSinceMs = undefined;
+    return settleable.slice(0, maxReceipts);
+  }
+
+  /** Those that are in no batch, those of abandoned batches first. */
+  #fresh(offered: readonly StoredReceipt[]): StoredReceipt[] {
+    const { store, source } = this.#options;
     const fresh: StoredReceipt[] = [];
     for (const signed of offered) {
       const { requestId } = signed.receipt;
@@ -100,9 +128,9 @@ export class BatchFormer {
     return [...new Map(fresh.map((signed) => [signed.receipt.requestId, signed])).values()];
   }
 
-  /** What may go into a batch now, a batch's worth at most. */
-  async #settleable(waiting: readonly StoredReceipt[]): Promise<StoredReceipt[]> {
-    const { operator, view, store, logger, maxReceipts } = this.#options;
+  /** What may go into a batch now, and what later. */
+  async #screened(waiting: readonly StoredReceipt[]): Promise<ScreenedReceipts<StoredReceipt>> {
+    const { operator, view, store, logger } = this.#options;
     const [chainTime, { terms }] = await Promise.all([view.time(), view.state()]);
     const [{ receiptDeadline }, models, signers] = await Promise.all([
       view.terms(terms),
@@ -112,13 +140,12 @@ export class BatchFormer {
     const latest = later(chainTime, wallTime());
     const earliest = latest - receiptDeadline + earlier(DEADLINE_MARGIN_SECONDS, receiptDeadline / 4n);
     const facts = { operator, hasher: this.#hasher, signers, models, earliest, latest };
-    const { settleable, heldBack, refused } = screenReceipts(waiting, facts);
-    for (const { receipt, reason } of refused) {
+    const screened = screenReceipts(waiting, facts);
+    for (const { receipt, reason } of screened.refused) {
       logger.error({ requestId: receipt.receipt.requestId, reason }, "receipt can not be settled");
       store.refuse(receipt.receipt.requestId, reason);
     }
-    this.#heldBack = heldBack.length;
-    return settleable.slice(0, maxReceipts);
+    return screened;
   }
 
   async #build(receipts: readonly StoredReceipt[], signal: AbortSignal): Promise<NewBatch> {

@@ -7,6 +7,7 @@ import type { TransactionSubmitter } from "../chain/TransactionSubmitter.ts";
 import type { Hex } from "../receipts/types.ts";
 import { BlobMismatchError, type BlobStore } from "../storage/BlobStore.ts";
 import type { BatchStore, StoredBatch } from "./BatchStore.ts";
+import type { BatchPlace, ReceiptSource } from "./ReceiptSource.ts";
 import { collectVotes, packVotes, type CollectedVotes } from "./collectVotes.ts";
 import { BatchStatus, type BatchRecord, type SettlementView } from "./SettlementView.ts";
 import { untilAborted } from "./untilAborted.ts";
@@ -20,6 +21,8 @@ export type BatchOutcome = "attested" | "unchallenged" | "rejected" | "abandoned
 
 export interface BatchPosterOptions {
   store: BatchStore;
+  /** Is told where its receipts are. */
+  source: Pick<ReceiptSource, "markPlaced">;
   blobs: BlobStore;
   view: SettlementView;
   /** Sends from the operator's submitter key. */
@@ -39,6 +42,15 @@ export interface BatchPosterOptions {
 }
 
 const LONGEST_WAIT_POLLS = 25;
+
+/** What a run has done for a batch. */
+interface Run {
+  uploaded: boolean;
+  startedMs: number;
+  /** That posted it. */
+  transaction?: Hex;
+}
+
 /** Beyond a contract's deadline, so that a small reorganisation cannot bring the moment back. */
 const DEADLINE_MARGIN_SECONDS = 600n;
 
@@ -57,7 +69,7 @@ export class BatchPoster {
   async settle(batchId: Hex, signal: AbortSignal): Promise<BatchOutcome | undefined> {
     const { store, logger, pollMs } = this.#options;
     let waitMs = pollMs;
-    const run = { uploaded: false, startedMs: performance.now() };
+    const run: Run = { uploaded: false, startedMs: performance.now() };
     while (!signal.aborted) {
       try {
         const batch = store.get(batchId);
@@ -75,11 +87,7 @@ export class BatchPoster {
   }
 
   /** One round. */
-  async #advance(
-    batch: StoredBatch,
-    run: { uploaded: boolean; startedMs: number },
-    signal: AbortSignal,
-  ): Promise<BatchOutcome | undefined> {
+  async #advance(batch: StoredBatch, run: Run, signal: AbortSignal): Promise<BatchOutcome | undefined> {
     const { store, view, logger } = this.#options;
     const { batchId } = batch;
     if ((await view.record(batchId)).status === BatchStatus.None) {
@@ -90,23 +98,26 @@ export class BatchPoster {
       if (await this.#cannotBePosted(batch)) return this.#abandon(batchId);
       if (!run.uploaded) await this.#upload(batch, signal);
       run.uploaded = true;
-      if (!(await this.#post(batch, run.startedMs, signal))) return undefined;
+      if (!(await this.#post(batch, run, signal))) return undefined;
       await this.#options.onStep("posted", batchId);
     }
     let record = await view.confirmedRecord(batchId);
     if (record.status === BatchStatus.None) return undefined;
-    if (store.markSubmitted(batchId, Date.now())) await this.#options.onStep("submitted", batchId);
+    if (store.markSubmitted(batchId, Date.now())) {
+      await this.#place(batch, run, "posted");
+      await this.#options.onStep("submitted", batchId);
+    }
     if (record.status === BatchStatus.Pending) {
       await this.#close(batch, record, signal);
       record = await view.confirmedRecord(batchId);
     }
     switch (record.status) {
       case BatchStatus.Attested:
-        return this.#end(batchId, "attested");
+        return this.#end(batch, run, "attested");
       case BatchStatus.Unchallenged:
-        return this.#end(batchId, "unchallenged");
+        return this.#end(batch, run, "unchallenged");
       case BatchStatus.Rejected:
-        return this.#end(batchId, "rejected");
+        return this.#end(batch, run, "rejected");
       default:
         return undefined;
     }
@@ -119,20 +130,24 @@ export class BatchPoster {
   }
 
   /** @returns whether the batch is on chain now. */
-  async #post(batch: StoredBatch, startedMs: number, signal: AbortSignal): Promise<boolean> {
+  async #post(batch: StoredBatch, run: Run, signal: AbortSignal): Promise<boolean> {
     const { view, onStep, quorumPatienceMs, logger } = this.#options;
     const { batchId, header, royalties } = batch;
     const { votes, quorum, failures } = await this.#ask(batch, 0n, signal);
     if (signal.aborted) return false;
     if (!quorum && this.#options.collectVotes) {
-      const patient = performance.now() - startedMs < quorumPatienceMs;
+      const patient = performance.now() - run.startedMs < quorumPatienceMs;
       logger[patient ? "debug" : "warn"]({ batchId, votes: votes.size, failures }, "no quorum for a batch");
       if (patient) return false;
     }
     await onStep("voted", batchId);
     const { seats, signatures } = packVotes(votes);
     const call = view.settlement.submitBatch.populateTransaction(header, [...royalties], seats, signatures);
-    return this.#send(call, `batch ${batchId.slice(0, 10)}`, ["AlreadyPosted"], signal);
+    const sent = await this.#send(call, `batch ${batchId.slice(0, 10)}`, ["AlreadyPosted"], signal);
+    // of one that was there already, the chain is asked
+    if (sent === undefined) delete run.transaction;
+    else run.transaction = sent;
+    return true;
   }
 
   /** Tries to end a pending batch: with the missing votes, or when its window is over. */
@@ -162,18 +177,18 @@ export class BatchPoster {
     return collectVotes({ header, digest: batchId, set, urls, timeoutMs, approvals, signal });
   }
 
-  /** @returns true once mined, or when it reverts with one of `done`: somebody else was faster. */
+  /** @returns the transaction once mined, or undefined when it reverts with one of `done`: somebody else was faster. */
   async #send(
     call: Promise<TransactionRequest>,
     label: string,
     done: readonly string[],
     signal: AbortSignal,
-  ): Promise<boolean> {
+  ): Promise<Hex | undefined> {
     try {
-      await untilAborted(this.#options.submitter.submit(call, { label }), signal);
-      return true;
+      const { hash } = await untilAborted(this.#options.submitter.submit(call, { label }), signal);
+      return hash as Hex;
     } catch (error) {
-      if (error instanceof ContractRevertError && done.includes(error.errorName)) return true;
+      if (error instanceof ContractRevertError && done.includes(error.errorName)) return undefined;
       throw error;
     }
   }
@@ -198,9 +213,22 @@ export class BatchPoster {
     return "abandoned";
   }
 
-  async #end(batchId: Hex, outcome: "attested" | "unchallenged" | "rejected"): Promise<BatchOutcome> {
-    this.#options.store.markEnded(batchId, outcome === "rejected" ? "rejected" : "final", Date.now());
+  async #end(batch: StoredBatch, run: Run, outcome: "attested" | "unchallenged" | "rejected"): Promise<BatchOutcome> {
+    const { batchId } = batch;
+    const state = outcome === "rejected" ? "rejected" : "final";
+    await this.#place(batch, run, state);
+    this.#options.store.markEnded(batchId, state, Date.now());
     await this.#options.onStep("ended", batchId);
     return outcome;
+  }
+
+  /** Says where the batch is. */
+  async #place({ batchId, header }: StoredBatch, run: Run, state: BatchPlace["state"]): Promise<void> {
+    const { view, source, logger } = this.#options;
+    // it is told without one rather than not at all
+    const found = run.transaction ?? (await view.postedBy(batchId).catch(() => undefined));
+    if (found === undefined) logger.debug({ batchId }, "the transaction that posted the batch is not known");
+    else run.transaction = found;
+    source.markPlaced({ batchId, state, blobId: header.blobId, transaction: found });
   }
 }

@@ -46,6 +46,9 @@ export interface SettlementViewOptions {
 const MAX_SET_AGE_SECONDS = 86_400n;
 const SUPERSEDED_GRACE_SECONDS = 3_600n;
 
+/** Blocks whose logs any public node searches at once. */
+const LOG_BLOCKS = 2_000;
+
 /** What settlement needs to read from the chain. What cannot change is read once. */
 export class SettlementView {
   readonly domain: SettlementDomain;
@@ -82,6 +85,14 @@ export class SettlementView {
     if (this.#confirmations <= 1) return this.record(batchId);
     const head = await this.#chain.provider.getBlockNumber();
     return this.#recordAt(batchId, Math.max(0, head - this.#confirmations + 1));
+  }
+
+  /** The transaction that posted a batch lately; undefined when none is found. */
+  async postedBy(batchId: Hex): Promise<Hex | undefined> {
+    const head = await this.#chain.provider.getBlockNumber();
+    const filter = this.settlement.filters.BatchSubmitted(batchId);
+    const [event] = await this.settlement.queryFilter(filter, Math.max(0, head - LOG_BLOCKS));
+    return event && (event.transactionHash as Hex);
   }
 
   async #recordAt(batchId: Hex, blockTag: number | "latest"): Promise<BatchRecord> {

@@ -89,6 +89,38 @@ describe("ReceiptStore", () => {
     expect(waiting(store())).to.deep.equal([answer(2).receipt]);
   });
 
+  it("add_individual_waitsApartUntilItIsBatched", async () => {
+    const receipts = store();
+    await receipts.add(answer(1));
+    await receipts.add(answer(2), undefined, true);
+    await receipts.add(answer(3), undefined, true);
+    const apart = (of: ReceiptStore) => of.individual(10).map(({ receipt }) => receipt.requestId);
+    expect(waiting(receipts)).to.deep.equal([answer(1).receipt]);
+    expect(apart(store()), "oldest first, also elsewhere").to.deep.equal([word(2), word(3)]);
+    expect(receipts.individual(1)).to.have.length(1);
+    receipts.markBatched([word(2)], word(77));
+    expect(apart(receipts)).to.deep.equal([word(3)]);
+    expect(waiting(receipts)).to.deep.equal([answer(1).receipt]);
+  });
+
+  it("placeOf_followsTheBatch", async () => {
+    const receipts = store();
+    await receipts.add(answer(1));
+    expect(receipts.placeOf(word(2))).to.equal(undefined);
+    expect(receipts.placeOf(word(1))).to.deep.equal({ state: "waiting" });
+    receipts.markBatched([word(1)], word(77));
+    expect(receipts.placeOf(word(1))).to.deep.equal({ state: "batched", batchId: word(77) });
+    const place = { batchId: word(77), blobId: word(88), transaction: word(99) };
+    receipts.markPlaced({ ...place, state: "posted" });
+    expect(store().placeOf(word(1))).to.deep.equal({ ...place, state: "posted" });
+    // a later run may not know what posted it
+    receipts.markPlaced({ ...place, state: "final", transaction: undefined });
+    expect(receipts.placeOf(word(1))).to.deep.equal({ ...place, state: "final" });
+    // its batch was given up, and another took it
+    receipts.markBatched([word(1)], word(78));
+    expect(receipts.placeOf(word(1))).to.deep.equal({ state: "batched", batchId: word(78) });
+  });
+
   it("close_withAnswersWaiting_commitsThem", async () => {
     const receipts = new ReceiptStore(path);
     const added = receipts.add(answer(1));

@@ -62,6 +62,36 @@ describe("BatchSettler", () => {
     expect(posted.flatMap(idsOf)).to.have.members(idsOf(receipts));
   });
 
+  it("settles a receipt that asked for it at once and alone, and says where", async () => {
+    await world.settler({ maxAgeMs: 3_600_000 });
+    const servedAt = BigInt(await latestTimestamp(world));
+    const shared = await world.serve(3, () => ({ servedAt }));
+    const [first, second] = await world.serve(2, () => ({ servedAt }), true);
+    await outcome("attested", 2);
+    const posted = await world.posted();
+    expect([...posted.values()].map(idsOf)).to.have.deep.members([idsOf([first!]), idsOf([second!])]);
+    expect(idsOf(world.outbox.unbatched(10)), "the others wait for more").to.have.members(idsOf(shared));
+
+    const { requestId } = first!.receipt;
+    const [batchId] = [...posted].find(([, receipts]) => receipts[0]!.receipt.requestId === requestId)!;
+    const [event] = await world.settlement.queryFilter(world.settlement.filters.BatchSubmitted(batchId));
+    expect(world.outbox.placeOf(requestId)).to.deep.equal({
+      ...{ state: "final", batchId, blobId: event!.args.batch.blobId, transaction: event!.transactionHash },
+    });
+    expect(world.outbox.placeOf(shared[0]!.receipt.requestId)).to.deep.equal({ state: "waiting" });
+  });
+
+  it("lets neither sort of receipts wait while the other goes on", async () => {
+    const servedAt = BigInt(await latestTimestamp(world));
+    const alone = await world.serve(2, () => ({ servedAt }), true);
+    const shared = await world.serve(2, () => ({ servedAt }));
+    await world.settler({ maxReceipts: 2 });
+    const stored = await outcome("stored", 3);
+    expect(stored.map(({ header }) => header.count)).to.deep.equal([1, 2, 1]);
+    await outcome("attested", 3);
+    expect([...(await world.posted()).values()].flatMap(idsOf)).to.have.members(idsOf([...alone, ...shared]));
+  });
+
   it("takes a verifier snapshot when there is none young enough", async () => {
     await increaseTime(world, DAY);
     await world.serve(1);

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 
-import type { SignedReceipt } from "../../../simulator/receipts/types.ts";
+import type { Hex, SignedReceipt } from "../../../simulator/receipts/types.ts";
 import type { SettlementStep } from "../../../simulator/settlement/BatchPoster.ts";
 import { createSettlementWorld, eventually, mortalSource, type SettlementWorld } from "./settlementWorld.ts";
 
@@ -51,6 +51,19 @@ describe("a killed BatchSettler", () => {
       expect((await world.settlement.records(batchId)).status, "attested").to.equal(2n);
     }
     expect(world.outbox.unbatched(10)).to.deep.equal([]);
+    for (const { args, transactionHash } of await world.settlement.queryFilter(
+      world.settlement.filters.BatchSubmitted(),
+    )) {
+      for (const { receipt } of posted.get(args.batchId as Hex)!) {
+        const place = {
+          state: "final",
+          batchId: args.batchId,
+          blobId: args.batch.blobId,
+          transaction: transactionHash,
+        };
+        expect(world.outbox.placeOf(receipt.requestId)).to.deep.equal(place);
+      }
+    }
   }
 
   for (const step of STEPS) {

@@ -40,7 +40,11 @@ export interface SettlementWorld extends World {
   /** Questions that any of them was asked. */
   questions: number;
   /** Stores receipts in the outbox, as a node does that has answered. */
-  serve(count: number, fields?: (index: number) => Parameters<typeof signedReceipt>[1]): Promise<SignedReceipt[]>;
+  serve(
+    count: number,
+    fields?: (index: number) => Parameters<typeof signedReceipt>[1],
+    individual?: boolean,
+  ): Promise<SignedReceipt[]>;
   /** A submitter of the operator's hot key, as a process would have it; started. */
   startSubmitter(): Promise<TransactionSubmitter>;
   /** A settler over the files of this world, as another process would make it; started. */
@@ -86,11 +90,12 @@ export async function createSettlementWorld(): Promise<SettlementWorld> {
     voters: [],
     questions: 0,
 
-    async serve(count, fields = () => ({})) {
+    async serve(count, fields = () => ({}), individual = false) {
       const servedAt = BigInt(await latestTimestamp(world));
       const receipts = Array.from({ length: count }, (_, i) => signedReceipt(world, { servedAt, ...fields(i) }));
       for (const receipt of receipts) {
-        await outbox.add({ kind: "inference", bodyHash: "", streamed: false, content: "{}", receipt });
+        const answer = { kind: "inference" as const, bodyHash: "", streamed: false, content: "{}", receipt };
+        await outbox.add(answer, undefined, individual);
       }
       return receipts;
     },
@@ -169,8 +174,12 @@ export function mortalSource(source: ReceiptSource): ReceiptSource & { kill(): v
   let alive = true;
   return {
     unbatched: (limit) => (alive ? source.unbatched(limit) : []),
+    individual: (limit) => (alive ? source.individual(limit) : []),
     markBatched: (requestIds, batchId) => {
       if (alive) source.markBatched(requestIds, batchId);
+    },
+    markPlaced: (place) => {
+      if (alive) source.markPlaced(place);
     },
     kill: () => {
       alive = false;

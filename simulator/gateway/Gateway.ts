@@ -24,6 +24,7 @@ import { SessionKeeper } from "./payments/SessionKeeper.ts";
 import { SessionStore } from "./payments/SessionStore.ts";
 import { UptoMethod } from "./payments/UptoMethod.ts";
 import { RequestStore } from "./RequestStore.ts";
+import { SettlementLookup } from "./SettlementLookup.ts";
 
 export type { GatewayOptions, TlsIdentity } from "./GatewayOptions.ts";
 
@@ -121,7 +122,19 @@ export class Gateway {
     const free = payment === "x402" ? undefined : new FreeDesk({ store, driver, directory, domain, asset });
     const http = (this.#http = new GatewayHttp(options.limits));
     const app = (this.#app = http.createApp(options.tls));
-    const routes = new GatewayRoutes({ http, gate, desk, free, directory, store, sessions, keeper, logger });
+    const settlements = new SettlementLookup({ directory, logger });
+    const routes = new GatewayRoutes({
+      http,
+      gate,
+      desk,
+      free,
+      directory,
+      store,
+      sessions,
+      keeper,
+      settlements,
+      logger,
+    });
     routes.prepare(app);
     app.after(() => {
       routes.addTo(app);

@@ -21,6 +21,8 @@ import { parseModelRequest, routeOf, ROUTES, type ModelRequest } from "./request
 import type { RequestStore } from "./RequestStore.ts";
 import { parseSealedRequest, SealedRefusedError } from "./sealedRequests.ts";
 import { encodeEvent } from "./serverSentEvents.ts";
+import { settlementHeaders, settlementPatienceMs, type SettlementLookup } from "./SettlementLookup.ts";
+import { addSettlementsRoute } from "./settlementsRoute.ts";
 import type { StoredAnswer, StoredRequest } from "./StoredRequest.ts";
 
 export interface GatewayRoutesOptions {
@@ -33,6 +35,7 @@ export interface GatewayRoutesOptions {
   store: RequestStore;
   sessions: SessionStore;
   keeper: SessionKeeper;
+  settlements: SettlementLookup;
   logger: Logger;
 }
 
@@ -67,6 +70,7 @@ export class GatewayRoutes {
     for (const kind of [...(Object.keys(ROUTES) as RequestKind[]), "sealed"] as const) {
       app.post(routeOf(kind), (request, reply) => this.#serve(kind, request, reply));
     }
+    addSettlementsRoute(app, this.#options.http, this.#options.settlements);
     app.get(SEALED_CONFIG_ROUTE, (_request, reply) =>
       reply.type(OHTTP_KEYS).header("cache-control", "no-store").send(this.#options.directory.keyConfigs()),
     );
@@ -77,7 +81,7 @@ export class GatewayRoutes {
     const raw = Buffer.isBuffer(http.body) ? http.body : Buffer.alloc(0);
     const request =
       kind === "sealed" ? parseSealedRequest(http.headers, raw) : parseModelRequest(kind, raw, http.headers);
-    if (free !== undefined) return this.#deliver(request, free.give(request), reply);
+    if (free !== undefined) return this.#deliver(request, free.give(request), http, reply);
     const admit: Admit = (payer, scheme) => this.#options.http.admit(http, payer, scheme);
     try {
       const header = await this.#options.http.payment(http);
@@ -87,7 +91,7 @@ export class GatewayRoutes {
       }
       const other = desk.laneOf(header);
       if (other !== undefined) return await other.lane.serve(request, other.payment, { http, reply, admit });
-      return await this.#deliver(request, await desk.buy(request, header, admit), reply);
+      return await this.#deliver(request, await desk.buy(request, header, admit), http, reply);
     } catch (error) {
       if (!(error instanceof GatewayError) || error.status !== 402) throw error;
       await this.#options.http.refuse(http, error.code);
@@ -112,18 +116,34 @@ export class GatewayRoutes {
       .send(required.body);
   }
 
-  async #deliver({ stream, kind }: ModelRequest, purchase: Purchase, reply: FastifyReply): Promise<FastifyReply> {
+  async #deliver(
+    { stream, kind }: ModelRequest,
+    purchase: Purchase,
+    { headers }: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<FastifyReply> {
     const { request } = purchase;
-    if ("stored" in purchase) return this.#headers(reply, request, purchase.stored).send(purchase.stored.body);
+    const patienceMs = settlementPatienceMs(headers.prefer);
+    if ("stored" in purchase) {
+      await this.#settlement(reply, request, patienceMs);
+      return this.#headers(reply, request, purchase.stored).send(purchase.stored.body);
+    }
     const { answer } = purchase;
     if (!stream) {
       const stored = await answer.completed;
+      // an answer of this moment is in no batch yet
+      if (patienceMs > 0) await this.#settlement(reply, request, patienceMs);
       return this.#headers(reply, this.#options.store.find(request.key) ?? request, stored).send(stored.body);
     }
     await answer.started;
     this.#headers(reply, request).type(kind === "sealed" ? OHTTP_CHUNKED_RESPONSE : "text/event-stream; charset=utf-8");
     const parts = kind === "sealed" ? withoutError(answer.follow()) : withErrorEvent(answer.follow());
     return reply.send(Readable.from(parts, { objectMode: false }));
+  }
+
+  /** Says where the receipt of a stored answer is settled, as far as that is known. */
+  async #settlement(reply: FastifyReply, { nodeUrl, requestId }: StoredRequest, patienceMs: number): Promise<void> {
+    reply.headers(settlementHeaders(await this.#options.settlements.postedAt(nodeUrl, requestId, patienceMs)));
   }
 
   #headers(reply: FastifyReply, request: StoredRequest, stored?: StoredAnswer): FastifyReply {
@@ -137,7 +157,6 @@ export class GatewayRoutes {
       ...(request.scheme !== "none" && {
         "payment-response": gate.response(paymentResponse(request, stored?.feeWei, transaction, balance)),
       }),
-      ...(transaction !== undefined && { "x-settlement-tx-hash": transaction }),
     });
     if (stored === undefined) return reply;
     return reply.type(stored.contentType).header("x-inference-receipt", Buffer.from(stored.proof).toString("base64"));

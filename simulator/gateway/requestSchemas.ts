@@ -55,7 +55,7 @@ export interface ModelRequest {
   stream: boolean;
   /** `requestHash`: what tells it from the others that one permit or channel pays for. */
   hash: Hex;
-  /** What the client wants published of it; undefined when it does not say. */
+  /** How the client wants its receipt settled; undefined when it does not say. */
   settlement?: SettlementType;
   /** Most tokens of the answer, where the request says so. */
   maxOutputTokens?: number;
@@ -87,7 +87,7 @@ export function parseRequestHeaders(kind: PaidKind, headers: IncomingHttpHeaders
   return { hash: requestHash(kind, raw, key), ...(settlement !== undefined && { settlement }) };
 }
 
-/** What the client wants published of its request; undefined when it does not say. @throws GatewayError 400 */
+/** How the client wants its receipt settled; undefined when it does not say. @throws GatewayError 400 */
 export function settlementAsked(headers: IncomingHttpHeaders): SettlementType | undefined {
   const name = SETTLEMENT_HEADERS.map((header) => headers[header]).find((value) => value !== undefined && value !== "");
   if (name === undefined) return undefined;

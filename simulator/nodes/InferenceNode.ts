@@ -21,6 +21,7 @@ import {
   type WrittenAlong,
 } from "./PaidAnswers.ts";
 import type { NodePayment } from "./paymentHeader.ts";
+import type { ReceiptPlace } from "./ReceiptPlaces.ts";
 import type { ReceiptStore } from "./ReceiptStore.ts";
 import type { RequestBody } from "./RequestBody.ts";
 import { SealedRequests } from "./SealedRequests.ts";
@@ -193,6 +194,7 @@ export abstract class InferenceNode {
       kinds: this.#kinds,
       health: () => ({ status: "ok", operator, signer: this.signer.address }),
       models: () => this.#modelList(),
+      placeOf: (requestId) => this.placeOf(requestId),
       answer: (kind, body, payment) => this.#answer(kind, body, payment),
       sealed: this.#sealed && {
         keyConfigs: this.#sealed.keyConfigs,
@@ -284,6 +286,11 @@ export abstract class InferenceNode {
     } catch (error) {
       throw toNodeError(error);
     }
+  }
+
+  /** How far the settlement of an answer's receipt has come; undefined for a request without an answer. */
+  placeOf(requestId: Hex): ReceiptPlace | undefined {
+    return this.store.placeOf(requestId);
   }
 
   async #answer(kind: RequestKind, body: Buffer, payment: NodePayment): Promise<NodeAnswer> {

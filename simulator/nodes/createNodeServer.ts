@@ -6,11 +6,14 @@ import type { Logger } from "pino";
 
 import { OHTTP_RESPONSE } from "../ohttp/suite.ts";
 import type { RequestKind } from "../receipts/hashes.ts";
+import type { Hex } from "../receipts/types.ts";
 import { errorBody, NodeError, toNodeError } from "./NodeError.ts";
 import { type NodePayment, parsePaymentHeader, PAYMENT_HEADER } from "./paymentHeader.ts";
 import { SealedRefusal } from "./SealedRequests.ts";
+import type { ReceiptPlace } from "./ReceiptPlaces.ts";
 import { addSealedRoutes, type SealedRoutesOptions } from "./SealedRoutes.ts";
 import { serverSentEvent } from "./serverSentEvent.ts";
+import { addSettlementRoute } from "./settlementRoute.ts";
 
 /** The paid routes by what they serve. */
 export const ROUTES: Readonly<Record<RequestKind, string>> = {
@@ -32,6 +35,8 @@ export interface NodeServerOptions {
   kinds: readonly RequestKind[];
   health: () => object;
   models: () => readonly object[];
+  /** Where a receipt is settled; undefined for a request without an answer. */
+  placeOf: (requestId: Hex) => ReceiptPlace | undefined;
   /** Rejects with an error that `toNodeError` understands. */
   answer: (kind: RequestKind, body: Buffer, payment: NodePayment) => Promise<NodeAnswer>;
   /** For a node that has a key to open sealed requests with. */
@@ -41,7 +46,7 @@ export interface NodeServerOptions {
 
 /** The private HTTP API of an inference node, not yet listening. */
 export function createNodeServer(options: NodeServerOptions): FastifyInstance {
-  const { bearerToken, bodyLimitBytes, kinds, health, models, answer, sealed, logger } = options;
+  const { bearerToken, bodyLimitBytes, kinds, health, models, placeOf, answer, sealed, logger } = options;
   const server = Fastify({ bodyLimit: bodyLimitBytes, forceCloseConnections: true });
   const expected = digest(`Bearer ${bearerToken}`);
 
@@ -71,6 +76,7 @@ export function createNodeServer(options: NodeServerOptions): FastifyInstance {
     models: models(),
     ...(sealed && { sealing: { keyConfigs: sealed.keyConfigs.toString("base64"), teeId: sealed.teeId } }),
   }));
+  addSettlementRoute(server, placeOf);
   if (sealed !== undefined) addSealedRoutes(server, sealed);
   for (const kind of kinds) {
     server.post(ROUTES[kind], async (request, reply) => {

@@ -70,7 +70,7 @@ export interface Deposited {
 export interface BuyOptions {
   /** Of the request's header, if any. */
   idempotencyKey: string | undefined;
-  /** What the client wants published of it. */
+  /** How the client wants its receipt settled. */
   settlement?: SettlementType | undefined;
   /** Told who pays, before anything is done for it; throws to refuse. */
   admit: ((payer: Hex) => Promise<void> | void) | undefined;

@@ -77,11 +77,16 @@ export class GatewayHttp {
    */
   async payment(request: FastifyRequest): Promise<string | undefined> {
     const header = paymentHeaderOf(request.headers, this.limits.paymentHeaderBytes);
-    if (header !== undefined) await this.#count(this.#refusals, request, { increment: false });
+    if (header !== undefined) await this.requireWelcome(request);
     return header;
   }
 
-  /** Counts a request that is about to be answered 402. @throws GatewayError 429 instead. */
+  /** @throws GatewayError 429 for a sender who was refused too often. */
+  requireWelcome(request: FastifyRequest): Promise<void> {
+    return this.#count(this.#refusals, request, { increment: false });
+  }
+
+  /** Counts a request that is about to be refused. @throws GatewayError 429 instead. */
   async refuse(request: FastifyRequest, reason: string): Promise<void> {
     this.metrics.refused(reason);
     await this.#count(this.#refusals, request);

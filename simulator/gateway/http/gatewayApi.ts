@@ -3,6 +3,7 @@ import { OHTTP_CHUNKED_RESPONSE, OHTTP_KEYS, OHTTP_REQUEST, OHTTP_RESPONSE } fro
 import { METRICS_ROUTE } from "../../http/metricsRoute.ts";
 import { OPENAPI_ROUTE, schemaRef, type ApiDescription, type Json } from "../../http/openApi.ts";
 import { ROUTES } from "../requestSchemas.ts";
+import { SETTLEMENTS_ROUTE } from "../settlementsRoute.ts";
 import { MODEL_HEADER, TEE_HEADER } from "../sealedRequests.ts";
 import { gatewaySchemas, type GatewaySchema } from "./gatewaySchemas.ts";
 
@@ -42,8 +43,12 @@ const PROOF_HEADERS = {
   "x-inference-receipt": header(
     "The signed receipt: base64 of JSON, the answer's `opengradient`. Streams carry it in their last event.",
   ),
-  "x-settlement-tx-hash": header("Transaction that posted the receipt's batch, once there is one", HASH),
-  "x-settlement-walrus-blob-id": header("Walrus blob that holds the receipt's batch, once it is known"),
+  "x-settlement-tx-hash": header(
+    "Transaction that posted the receipt's batch: of answers that are fetched again once it is on chain, or that were waited for " +
+      "(`Prefer: wait=10`)",
+    HASH,
+  ),
+  "x-settlement-walrus-blob-id": header("Walrus blob that holds the receipt's batch, with the same answers"),
 };
 
 const REFUSALS = {
@@ -148,6 +153,28 @@ const get = (
   responses: { "200": { description, content }, "429": REFUSALS["429"] },
 });
 
+const settlement: Json = {
+  operationId: "getSettlement",
+  summary: "How far the settlement of an answer has come",
+  tags: ["Inference"],
+  parameters: [
+    {
+      name: "requestId",
+      in: "path",
+      required: true,
+      description: "The answer's x-processing-hash",
+      schema: { type: "string", pattern: "^0x[0-9a-fA-F]{64}$" },
+    },
+  ],
+  responses: {
+    "200": { description: "Where its receipt is", content: json("Settlement") },
+    "400": refusal("That is no request id"),
+    "404": refusal("No answer was given to such a request"),
+    "429": REFUSALS["429"],
+    "503": REFUSALS["503"],
+  },
+};
+
 const nonce = {
   name: "nonce",
   in: "query",
@@ -202,6 +229,7 @@ export const gatewayApi: ApiDescription = {
         [OHTTP_KEYS]: binary,
       },
     ),
+    [`get ${SETTLEMENTS_ROUTE.replace(":requestId", "{requestId}")}`]: settlement,
     "get /v1/models": get(
       "listModels",
       "Models",

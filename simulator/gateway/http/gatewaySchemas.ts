@@ -105,6 +105,16 @@ const health = z.looseObject({
   requests: z.record(z.string(), z.int()),
 });
 
+const settlement = z.object({
+  requestId: bytes32Schema,
+  state: z
+    .enum(["waiting", "batched", "posted", "final", "rejected"])
+    .describe("in no batch; in one that is on its way; on chain; final; proven wrong, so that it settles nothing"),
+  batchId: bytes32Schema.optional(),
+  walrusBlobId: z.string().optional().describe("Holds the batch; from `posted` on"),
+  transaction: bytes32Schema.nullable().optional().describe("That posted the batch; null when it is not known"),
+});
+
 /** Every named shape of the gateway's API. */
 export const gatewaySchemas = z.registry<{ id: string }>();
 
@@ -120,6 +130,7 @@ const NAMED = {
   PaymentRequirements: paymentRequirements,
   PaymentRequired: paymentRequired,
   Error: error,
+  Settlement: settlement,
   ModelList: modelList,
   Health: health,
 } satisfies Record<string, z.ZodType>;

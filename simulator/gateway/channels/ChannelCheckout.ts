@@ -2,6 +2,7 @@ import type { PaidAnswer, TeeSignature } from "../../nodes/PaidAnswers.ts";
 import { NodeError } from "../../nodes/NodeError.ts";
 import type { ReadRequest } from "../../nodes/InferenceNode.ts";
 import type { NodePayment } from "../../nodes/paymentHeader.ts";
+import type { ReceiptPlace } from "../../nodes/ReceiptPlaces.ts";
 import type { SettlementType } from "../../receipts/settlementType.ts";
 import type { RequestBody } from "../../nodes/RequestBody.ts";
 import { requestHash } from "../../receipts/requestHash.ts";
@@ -36,6 +37,8 @@ export interface Purchase {
   outcome: Promise<Delivered>;
   /** Told of each piece of a stream that goes out, so that it is charged if it is cut. */
   onPiece?: () => void;
+  /** Of an answer that was given before, where its receipt is settled. */
+  place?: ReceiptPlace | undefined;
 }
 
 /** A request, who serves it, and at most for what. */
@@ -227,7 +230,7 @@ export class ChannelCheckout {
         chargedWei: chargedWei < channel.ledger.chargedWei ? chargedWei : channel.ledger.chargedWei,
       };
     });
-    return { channel, answer, outcome };
+    return { channel, answer, outcome, place: seller.placeOf(answer.requestId) };
   }
 
   #begin(

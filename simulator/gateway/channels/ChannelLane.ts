@@ -16,6 +16,7 @@ import { asGatewayError } from "../askNode.ts";
 import { GatewayError, type OpenAiErrorType } from "../GatewayError.ts";
 import type { Offer } from "../NodeDirectory.ts";
 import { type ModelRequest, ROUTES, settlementAsked } from "../requestSchemas.ts";
+import { settlementHeaders } from "../SettlementLookup.ts";
 import { ChannelBook, type ReadChannels } from "./ChannelBook.ts";
 import { ChannelCheckout, type Delivered, type Deposited } from "./ChannelCheckout.ts";
 import { ChannelHasher, SCHEME } from "./channelConfig.ts";
@@ -194,17 +195,17 @@ export class ChannelLane {
           deposited = made;
         },
       });
-      const { answer, channel, outcome } = purchase;
+      const { answer, channel, outcome, place } = purchase;
       const response = (delivered: Delivered): string => paymentResponse(channel, delivered, this.#network, deposited);
       if (answer.streamed) {
-        const headers: Record<string, string> = { "x-processing-hash": answer.requestId };
+        const headers: Record<string, string> = { "x-processing-hash": answer.requestId, ...settlementHeaders(place) };
         // x402's own clients read no events: without it they would deposit again
         if (deposited !== undefined) headers["payment-response"] = depositResponse(deposited, this.#network);
         await streamAnswer(res, purchase, headers, response);
         return;
       }
       const delivered = await outcome;
-      sendAnswer(res, answer.requestId, delivered, response(delivered));
+      sendAnswer(res, answer.requestId, delivered, response(delivered), place && settlementHeaders(place));
     } catch (error) {
       this.#fail(res, error, http, deposited, () => (body === undefined ? [] : this.requirements(body)));
     }

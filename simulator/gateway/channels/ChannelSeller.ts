@@ -1,6 +1,7 @@
 import type { ModelOffer, ReadRequest } from "../../nodes/InferenceNode.ts";
 import type { PaidAnswer, ServeOptions, WrittenAlong } from "../../nodes/PaidAnswers.ts";
 import type { NodePayment } from "../../nodes/paymentHeader.ts";
+import type { ReceiptPlace } from "../../nodes/ReceiptPlaces.ts";
 import type { RequestBody } from "../../nodes/RequestBody.ts";
 import type { Tariff } from "../../receipts/tariff.ts";
 import type { Hex } from "../../receipts/types.ts";
@@ -13,6 +14,8 @@ export interface ChannelSeller {
   readonly offers: readonly ModelOffer[];
   /** @throws NodeError */
   read(body: RequestBody): ReadRequest;
+  /** Where the receipt of an answer is settled, as far as that is known. */
+  placeOf(requestId: Hex): ReceiptPlace | undefined;
   /** @throws NodeError */
   bought(body: RequestBody, payment: NodePayment): PaidAnswer | undefined;
   /** @throws NodeError */

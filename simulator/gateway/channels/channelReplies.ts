@@ -41,8 +41,17 @@ function response(
   );
 }
 
-/** Sends a whole answer with everything that proves it. */
-export function sendAnswer(res: ServerResponse, requestId: Hex, { text }: Delivered, response: string): void {
+/**
+ * Sends a whole answer with everything that proves it.
+ * @param settlement headers about a receipt that is settled already.
+ */
+export function sendAnswer(
+  res: ServerResponse,
+  requestId: Hex,
+  { text }: Delivered,
+  response: string,
+  settlement?: Record<string, string>,
+): void {
   res.writeHead(200, {
     "content-type": "application/json; charset=utf-8",
     "content-length": Buffer.byteLength(text),
@@ -50,6 +59,7 @@ export function sendAnswer(res: ServerResponse, requestId: Hex, { text }: Delive
     "payment-response": response,
     "x-processing-hash": requestId,
     "x-inference-receipt": base64(proofOf(text)),
+    ...settlement,
   });
   // as text it goes out with the headers in one piece
   res.end(text);

@@ -5,6 +5,7 @@ import { computeChannelId } from "@x402/evm/batch-settlement/client";
 import { REASONS } from "../../../../simulator/gateway/channels/channelReasons.ts";
 import { requestHash } from "../../../../simulator/receipts/requestHash.ts";
 import { channelScope, requestIdForPayment } from "../../../../simulator/receipts/requestId.ts";
+import type { Hex } from "../../../../simulator/receipts/types.ts";
 import {
   ASSET,
   CAP,
@@ -101,6 +102,28 @@ describe("ChannelLane", () => {
     expect(payer.chargedWei).to.equal(2n * FEE);
     expect(fixture.upstream.requests).to.equal(before + 1);
   });
+
+  for (const stream of [false, true]) {
+    it(`sameVoucherOnceTheReceiptIsSettled_${stream ? "streamed" : "whole"}_saysWhere`, async () => {
+      if (stream) fixture.stream(3);
+      const [payer, body] = [fixture.payer(), chatBody("settle me", { stream })];
+      const first = await fixture.post(payer.pay(), body);
+      await first.text();
+      const requestId = first.headers.get("x-processing-hash") as Hex;
+      const batchId: Hex = `0x${"ba".repeat(32)}`;
+      fixture.node.store.markBatched([requestId], batchId);
+      fixture.node.store.markPlaced({ batchId, state: "posted", blobId: `0x${"00".repeat(32)}`, transaction: batchId });
+      const again = await fixture.post(payer.pay(), body);
+      const places = [first, again].map(({ headers }) => [
+        headers.get("x-settlement-tx-hash"),
+        headers.get("x-settlement-walrus-blob-id"),
+      ]);
+      expect(places).to.deep.equal([
+        [null, null],
+        [batchId, "A".repeat(43)],
+      ]);
+    });
+  }
 
   it("sameVoucherOtherRequest_getsTheStateThatTheClientNeedsToGoOn", async () => {
     const payer = fixture.payer();

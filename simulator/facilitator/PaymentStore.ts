@@ -54,6 +54,16 @@ export interface NewJob {
   nowMs: number;
 }
 
+/** What waits in a store, and what nothing can be done about. */
+export interface Backlog {
+  /** Jobs to be sent or on their way. */
+  open: number;
+  /** When the oldest of them came, milliseconds since 1970; undefined when there is none. */
+  oldestAtMs: number | undefined;
+  /** Payments that were owed and cannot be charged. */
+  deadLetters: number;
+}
+
 /** One run of one facilitator. Several may share a store when each has its own account. */
 export interface Worker {
   /** The account that signs its transactions, lower case. */
@@ -154,6 +164,8 @@ export interface PaymentStore {
 
   /** Number of jobs by status. */
   counts(): Promise<Record<PaymentStatus, number>>;
+
+  backlog(): Promise<Backlog>;
 
   /** Forgets settled jobs that the chain refuses since before `expiredBefore`, Unix seconds. @returns how many. */
   prune(expiredBefore: bigint): Promise<number>;

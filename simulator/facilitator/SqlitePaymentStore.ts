@@ -1,10 +1,10 @@
 import type { StatementSync } from "node:sqlite";
-import type { Network, PaymentPayload, PaymentRequirements } from "@x402/core/types";
 import { GroupCommit } from "../persistence/GroupCommit.ts";
 import type { Hex } from "../receipts/types.ts";
-import type { SettlementKind } from "./payment.ts";
+import { type JobRow, jobOf, JOBS_SCHEMA, padded } from "./jobRow.ts";
 import { PaymentError } from "./PaymentError.ts";
 import {
+  type Backlog,
   CHARGING_KINDS,
   type DeadLetterPage,
   type DueClaim,
@@ -17,63 +17,10 @@ import {
   type Worker,
 } from "./PaymentStore.ts";
 
-interface Row {
-  key: string;
-  kind: SettlementKind;
-  network: Network;
-  payer: Hex;
-  amount: string;
-  facilitator: Hex | null;
-  expires_at: string;
-  terms: string;
-  payload: string;
-  requirements: string;
-  status: PaymentStatus;
-  patience: Patience;
-  tx_hash: Hex | null;
-  tx_raw: Hex | null;
-  tx_from: Hex | null;
-  tx_nonce: number | null;
-  attempts: number;
-  due_at: number;
-  from_block: number;
-  reason: string | null;
-}
-
-/** `expires_at` is in seconds and padded, so that texts compare as numbers: a uint256 is more than SQLite's integers hold. */
-const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS jobs (
-    key TEXT PRIMARY KEY,
-    kind TEXT NOT NULL,
-    payer TEXT NOT NULL,
-    amount TEXT NOT NULL,
-    facilitator TEXT,
-    expires_at TEXT NOT NULL,
-    terms TEXT NOT NULL,
-    payload TEXT NOT NULL,
-    requirements TEXT NOT NULL,
-    status TEXT NOT NULL,
-    patience TEXT NOT NULL,
-    tx_hash TEXT,
-    tx_raw TEXT,
-    tx_from TEXT,
-    tx_nonce INTEGER,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    due_at INTEGER NOT NULL,
-    from_block INTEGER NOT NULL,
-    reason TEXT,
-    leased_by TEXT,
-    leased_account TEXT,
-    lease_until INTEGER NOT NULL DEFAULT 0,
-    created_at INTEGER NOT NULL
-  ) WITHOUT ROWID;
-  CREATE INDEX IF NOT EXISTS jobs_due ON jobs (due_at) WHERE status IN ('pending', 'submitted');
-  CREATE INDEX IF NOT EXISTS jobs_owed ON jobs (payer, status);`;
-
 const UNFINISHED = "status IN ('pending', 'submitted')";
+const DEAD_LETTER = "status = 'dead' AND patience = 'until-expiry'";
 const NO_LEASE = "leased_by = NULL, leased_account = NULL, lease_until = 0";
 const CHARGES = `kind IN (${CHARGING_KINDS.map((kind) => `'${kind}'`).join(", ")})`;
-const PADDED = 78;
 
 /** The payment store in one SQLite file, for the facilitators of one machine. What is written within one turn shares one sync. */
 export class SqlitePaymentStore implements PaymentStore {
@@ -84,7 +31,7 @@ export class SqlitePaymentStore implements PaymentStore {
   constructor(file: string) {
     // not grown beforehand: another process may be writing to the log
     this.#group = new GroupCommit(file, { logBytes: 0 });
-    this.#group.runNow(() => this.#group.database.exec(SCHEMA));
+    this.#group.runNow(() => this.#group.database.exec(JOBS_SCHEMA));
   }
 
   close(): Promise<void> {
@@ -244,11 +191,7 @@ export class SqlitePaymentStore implements PaymentStore {
   }
 
   deadLetters({ limit, after = "" }: DeadLetterPage): Promise<PaymentJob[]> {
-    return this.#jobs(
-      "SELECT * FROM jobs WHERE status = 'dead' AND patience = 'until-expiry' AND key > ? ORDER BY key LIMIT ?",
-      after,
-      limit,
-    );
+    return this.#jobs(`SELECT * FROM jobs WHERE ${DEAD_LETTER} AND key > ? ORDER BY key LIMIT ?`, after, limit);
   }
 
   outstandingWei(payer: Hex): Promise<bigint> {
@@ -256,7 +199,7 @@ export class SqlitePaymentStore implements PaymentStore {
   }
 
   defaultedWei(payer: Hex): Promise<bigint> {
-    return this.#sum("status = 'dead' AND patience = 'until-expiry'", payer);
+    return this.#sum(DEAD_LETTER, payer);
   }
 
   counts(): Promise<Record<PaymentStatus, number>> {
@@ -264,6 +207,14 @@ export class SqlitePaymentStore implements PaymentStore {
     const rows = this.#prepare("SELECT status, COUNT(*) AS n FROM jobs GROUP BY status").all();
     for (const { status, n } of rows as unknown as { status: PaymentStatus; n: number }[]) counts[status] = n;
     return Promise.resolve(counts);
+  }
+
+  backlog(): Promise<Backlog> {
+    const row = this.#prepare(
+      `SELECT COUNT(*) FILTER (WHERE ${UNFINISHED}) AS open, MIN(created_at) FILTER (WHERE ${UNFINISHED}) AS oldest,
+       COUNT(*) FILTER (WHERE ${DEAD_LETTER}) AS letters FROM jobs WHERE status != 'settled'`,
+    ).get() as { open: number; oldest: number | null; letters: number };
+    return Promise.resolve({ open: row.open, oldestAtMs: row.oldest ?? undefined, deadLetters: row.letters });
   }
 
   prune(expiredBefore: bigint): Promise<number> {
@@ -323,8 +274,8 @@ export class SqlitePaymentStore implements PaymentStore {
     return statement;
   }
 
-  #row(key: string): Row | undefined {
-    return this.#prepare("SELECT * FROM jobs WHERE key = ?").get(key) as Row | undefined;
+  #row(key: string): JobRow | undefined {
+    return this.#prepare("SELECT * FROM jobs WHERE key = ?").get(key) as JobRow | undefined;
   }
 
   #jobs(sql: string, ...values: (string | number)[]): Promise<PaymentJob[]> {
@@ -335,40 +286,11 @@ export class SqlitePaymentStore implements PaymentStore {
     return this.#write(() => this.#prepare(sql).run(...values).changes === 1);
   }
 
-  #rows(sql: string, ...values: (string | number)[]): Row[] {
-    return this.#prepare(sql).all(...values) as unknown as Row[];
+  #rows(sql: string, ...values: (string | number)[]): JobRow[] {
+    return this.#prepare(sql).all(...values) as unknown as JobRow[];
   }
 
   #run(sql: string, ...values: (string | number | null)[]): void {
     this.#prepare(sql).run(...values);
   }
-}
-
-const padded = (value: bigint): string => value.toString().padStart(PADDED, "0");
-
-function jobOf(row: Row): PaymentJob {
-  return {
-    key: row.key,
-    kind: row.kind,
-    payer: row.payer,
-    amountWei: BigInt(row.amount),
-    ...(row.facilitator !== null && { facilitator: row.facilitator }),
-    expiresAt: BigInt(row.expires_at),
-    payload: JSON.parse(row.payload) as PaymentPayload,
-    requirements: JSON.parse(row.requirements) as PaymentRequirements,
-    status: row.status,
-    patience: row.patience,
-    attempts: row.attempts,
-    dueAtMs: row.due_at,
-    fromBlock: row.from_block,
-    ...(row.tx_hash !== null && {
-      transaction: {
-        hash: row.tx_hash,
-        ...(row.tx_raw !== null && { raw: row.tx_raw }),
-        ...(row.tx_from !== null && { from: row.tx_from }),
-        ...(row.tx_nonce !== null && { nonce: row.tx_nonce }),
-      },
-    }),
-    ...(row.reason !== null && { reason: row.reason }),
-  };
 }

@@ -156,13 +156,17 @@ export class Gateway {
 
   /** Takes up what an earlier run left, then listens. */
   async start(): Promise<void> {
-    const { provider, methods } = this.#options;
-    await Promise.all([this.#gate.start(provider, methods), this.directory.start(), this.#options.opgPrice?.start()]);
+    const { provider, methods, opgPrice, lanes = [] } = this.#options;
+    await Promise.all([this.#gate.start(provider, methods), this.directory.start(), opgPrice?.start()]);
     this.#http.watch(this.#options.rail, {
       inferences: () => this.#driver.underWay,
       requests: () => this.store.counts(),
       outstandingWei: () => this.store.outstandingWei(),
       openSessions: () => this.sessions.counts().open,
+      ...(lanes.length > 0 && {
+        openChannels: () => lanes.reduce((sum, lane) => sum + (lane.openChannels?.() ?? 0), 0),
+      }),
+      ...(opgPrice && { priceAgeSeconds: () => secondsOf(opgPrice.ageMs()) }),
     });
     await this.#collector.start();
     await this.#keeper.start();
@@ -238,3 +242,5 @@ export class Gateway {
     ]).catch((error: unknown) => this.#options.logger.error({ err: error }, "old requests not forgotten"));
   }
 }
+
+const secondsOf = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1_000);

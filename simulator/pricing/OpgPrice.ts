@@ -24,6 +24,13 @@ export interface OpgPriceOptions {
 
 const BPS = 10_000n;
 
+interface KnownPrice {
+  picoUsd: bigint;
+  /** Until when it is one, and of when the oldest quote is that it is made of. */
+  untilMs: number;
+  observedAtMs: number;
+}
+
 /**
  * The price of one OPG, from several sources that are asked in the background. As long as more than half of them are honest, it is
  * between two honest quotes; when too few agree, there is none.
@@ -31,7 +38,7 @@ const BPS = 10_000n;
 export class OpgPrice {
   readonly #options: Required<OpgPriceOptions>;
   readonly #quotes = new Map<PriceSource, PriceQuote>();
-  #known: { picoUsd: bigint; untilMs: number } | undefined;
+  #known: KnownPrice | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopping = new AbortController();
   #refreshing: Promise<void> | undefined;
@@ -89,15 +96,33 @@ export class OpgPrice {
    * @throws PriceUnavailableError
    */
   current(): bigint {
-    const now = this.#options.nowMs();
-    if (this.#known === undefined || now > this.#known.untilMs) this.#known = this.#combine(now);
-    return this.#known.picoUsd;
+    return this.#price(this.#options.nowMs()).picoUsd;
   }
 
-  #combine(now: number): { picoUsd: bigint; untilMs: number } {
+  /** Age of the oldest quote that the price is made of; undefined while there is no price. */
+  ageMs(): number | undefined {
+    const now = this.#options.nowMs();
+    try {
+      return now - this.#price(now).observedAtMs;
+    } catch (error) {
+      if (error instanceof PriceUnavailableError) return undefined;
+      throw error;
+    }
+  }
+
+  #price(now: number): KnownPrice {
+    if (this.#known === undefined || now > this.#known.untilMs) this.#known = this.#combine(now);
+    return this.#known;
+  }
+
+  #combine(now: number): KnownPrice {
     const { minAgreeing, maxDeviationBps, sources, bounds } = this.#options;
     const fresh = [...this.#quotes]
-      .map(([source, { picoUsd, observedAtMs }]) => ({ picoUsd, untilMs: observedAtMs + this.#maxAge(source) }))
+      .map(([source, { picoUsd, observedAtMs }]) => ({
+        picoUsd,
+        observedAtMs,
+        untilMs: observedAtMs + this.#maxAge(source),
+      }))
       .filter(({ untilMs }) => untilMs >= now)
       .sort((a, b) => (a.picoUsd < b.picoUsd ? -1 : a.picoUsd > b.picoUsd ? 1 : 0));
     if (fresh.length < minAgreeing) {
@@ -118,7 +143,11 @@ export class OpgPrice {
         `Expected a price of OPG from ${bounds.minPicoUsd} to ${bounds.maxPicoUsd} picodollars, found ${picoUsd}`,
       );
     }
-    return { picoUsd, untilMs: Math.min(...fresh.map(({ untilMs }) => untilMs)) };
+    return {
+      picoUsd,
+      untilMs: Math.min(...fresh.map(({ untilMs }) => untilMs)),
+      observedAtMs: Math.min(...agreeing.map(({ observedAtMs }) => observedAtMs)),
+    };
   }
 
   async #ask(source: PriceSource): Promise<void> {

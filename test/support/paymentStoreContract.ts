@@ -357,6 +357,23 @@ export function itKeepsPayments(create: () => Promise<SharedData>): void {
     expect(await other.counts()).to.deep.equal({ pending: 0, submitted: 0, settled: 2, dead: 3 });
   });
 
+  it("backlog_tellsWhatWaitsSinceWhen_andWhatNobodyCanCharge", async () => {
+    expect(await store.backlog()).to.deep.equal({ open: 0, oldestAtMs: undefined, deadLetters: 0 });
+    const first = await store.add(newJob());
+    await store.add(newJob({}, { nowMs: NOW + 1_000 }));
+    await store.add(newJob({}, { nowMs: NOW + 2_000 }));
+    await store.add(newJob({ kind: "upto/permit2", amountWei: 0n }, { nowMs: NOW - 9_000 }));
+    expect(await other.backlog()).to.deep.equal({ open: 3, oldestAtMs: NOW, deadLetters: 0 });
+    const [taken] = await store.claimDue({ worker: worker("1"), nowMs: NOW, limit: 1, leaseMs: 1_000 });
+    expect(taken!.key).to.equal(first.key);
+    await store.markSubmitted(worker("1"), [first.key], transaction(account("1")));
+    expect(await store.backlog(), "on its way is not there yet").to.include({ open: 3, oldestAtMs: NOW });
+    await store.markDead(worker("1"), first.key, "gone");
+    const once = await store.add(newJob({}, { patience: "once", nowMs: NOW + 3_000 }));
+    await store.abandon(once.key, "timeout");
+    expect(await other.backlog()).to.deep.equal({ open: 2, oldestAtMs: NOW + 1_000, deadLetters: 1 });
+  });
+
   it("prune_settledAndExpired_isForgotten", async () => {
     const expiresAt = BigInt(NOW / 1000);
     const settled = await store.add(newJob({ kind: "upto/permit2", amountWei: 0n, expiresAt }));

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Registry } from "prom-client";
 import { HttpMetrics } from "../../http/HttpMetrics.ts";
-import type { PaymentJob } from "../PaymentStore.ts";
+import type { Backlog, PaymentJob } from "../PaymentStore.ts";
 
 /** A facilitator's Prometheus metrics, in a registry of its own. */
 export class FacilitatorMetrics {
@@ -28,6 +28,29 @@ export class FacilitatorMetrics {
   ended({ status, requirements: { scheme }, amountWei }: PaymentJob): void {
     this.#settlements.inc({ scheme, outcome: status });
     if (status === "settled") this.#charged.inc({ scheme }, Number(amountWei));
+  }
+
+  /** Shows what waits, and what was given up, at every look. */
+  showBacklog(read: () => Promise<Backlog>): void {
+    let looking: Promise<Backlog> | undefined;
+    // the gauges are read together: one look for all
+    const look = (): Promise<Backlog> => (looking ??= read().finally(() => (looking = undefined)));
+    const gauge = (name: string, help: string, valueOf: (backlog: Backlog) => number): Gauge =>
+      new Gauge({
+        name: `facilitator_${name}`,
+        help,
+        registers: [this.registry],
+        async collect() {
+          this.set(valueOf(await look()));
+        },
+      });
+    gauge("queue_jobs", "Payments to be sent or on their way.", ({ open }) => open);
+    gauge(
+      "queue_oldest_age_seconds",
+      "Since the oldest payment in the queue came; 0 when it is empty.",
+      ({ oldestAtMs }) => (oldestAtMs === undefined ? 0 : Math.max(0, Date.now() - oldestAtMs) / 1_000),
+    );
+    gauge("dead_letters", "Payments that were owed and could not be charged.", ({ deadLetters }) => deadLetters);
   }
 
   /** Shows a number by status at every look. */

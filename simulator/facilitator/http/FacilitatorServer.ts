@@ -101,6 +101,7 @@ export class FacilitatorServer {
     this.metrics.show("payments", "Payments by status; dead ones are dead letters when they were owed.", () =>
       facilitator.store.counts(),
     );
+    this.metrics.showBacklog(() => facilitator.store.backlog());
     if (data) this.metrics.show("data_jobs", "Reported answers by status.", () => data.jobs.counts());
     app.setErrorHandler((error, _request, reply) => {
       const known = asHttpError(error);

@@ -1,6 +1,7 @@
 import type { Hex } from "../../receipts/types.ts";
 import { PaymentError } from "../PaymentError.ts";
 import {
+  type Backlog,
   CHARGING_KINDS,
   type DeadLetterPage,
   type DueClaim,
@@ -17,6 +18,7 @@ import { paymentJobOf, PAYMENTS_SCHEMA, type PaymentRow } from "./paymentRow.ts"
 import { PostgresDatabase, type Executor, type PostgresOptions } from "./PostgresDatabase.ts";
 
 const UNFINISHED = "status IN ('pending', 'submitted')";
+const DEAD_LETTER = "status = 'dead' AND patience = 'until-expiry'";
 const NO_LEASE = "leased_by = NULL, leased_account = NULL, lease_until = 0";
 const CHARGES = `kind IN (${CHARGING_KINDS.map((kind) => `'${kind}'`).join(", ")})`;
 
@@ -207,11 +209,7 @@ export class PostgresPaymentStore implements PaymentStore {
   }
 
   deadLetters({ limit, after = "" }: DeadLetterPage): Promise<PaymentJob[]> {
-    return this.#jobs(
-      `SELECT * FROM payments WHERE status = 'dead' AND patience = 'until-expiry' AND key > $1 ORDER BY key LIMIT $2`,
-      after,
-      limit,
-    );
+    return this.#jobs(`SELECT * FROM payments WHERE ${DEAD_LETTER} AND key > $1 ORDER BY key LIMIT $2`, after, limit);
   }
 
   outstandingWei(payer: Hex): Promise<bigint> {
@@ -219,7 +217,7 @@ export class PostgresPaymentStore implements PaymentStore {
   }
 
   defaultedWei(payer: Hex): Promise<bigint> {
-    return this.#sum("status = 'dead' AND patience = 'until-expiry'", payer);
+    return this.#sum(DEAD_LETTER, payer);
   }
 
   async counts(): Promise<Record<PaymentStatus, number>> {
@@ -229,6 +227,19 @@ export class PostgresPaymentStore implements PaymentStore {
     );
     for (const { status, n } of rows) counts[status] = Number(n);
     return counts;
+  }
+
+  async backlog(): Promise<Backlog> {
+    const { rows } = await this.database.query<{ open: string; oldest: string | null; letters: string }>(
+      `SELECT COUNT(*) FILTER (WHERE ${UNFINISHED}) AS open, MIN(created_at) FILTER (WHERE ${UNFINISHED}) AS oldest,
+       COUNT(*) FILTER (WHERE ${DEAD_LETTER}) AS letters FROM payments WHERE status != 'settled'`,
+    );
+    const { open, oldest, letters } = rows[0]!;
+    return {
+      open: Number(open),
+      oldestAtMs: oldest === null ? undefined : Number(oldest),
+      deadLetters: Number(letters),
+    };
   }
 
   async prune(expiredBefore: bigint): Promise<number> {

@@ -150,6 +150,11 @@ export class ChannelLane {
     return reply;
   }
 
+  /** Channels with something left in them. */
+  openChannels(): number {
+    return this.book.all().filter(({ chain, ledger }) => chain.balanceWei > ledger.chargedWei).length;
+  }
+
   /** Routes by which clients ask for what is left in their channels: GET of what they pay for. */
   get plugin(): FastifyPluginCallback {
     return (app, _options, done) => {

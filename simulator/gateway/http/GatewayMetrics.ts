@@ -11,10 +11,9 @@ export interface GatewayState {
   outstandingWei(): bigint;
   /** `upto` authorizations that may buy more requests. */
   openSessions?(): number;
+  /** Channels with something left in them. */
   openChannels?(): number;
-  /** Payment jobs of the facilitator by status. */
-  settlements?(): Promise<Record<string, number>>;
-  /** Seconds since the price was last read from its source. */
+  /** Of the oldest quote that the price of OPG is made of; undefined while there is no price. */
   priceAgeSeconds?(): number | undefined;
 }
 
@@ -81,15 +80,9 @@ export class GatewayMetrics {
     this.#gauges("gateway_requests", "Stored requests by status.", () => state.requests());
     if (state.openSessions) this.#gauge("gateway_open_sessions", "upto sessions open.", () => state.openSessions?.());
     if (state.openChannels) this.#gauge("gateway_open_channels", "Channels open.", () => state.openChannels?.());
-    if (state.settlements) {
-      this.#gauges(
-        "gateway_settlements",
-        "Payments at the facilitator by status; dead ones are letters nobody reads.",
-        () => state.settlements?.(),
-      );
-    }
     if (state.priceAgeSeconds) {
-      this.#gauge("gateway_price_age_seconds", "Since the price was read.", () => state.priceAgeSeconds?.());
+      const help = "Age of the oldest quote that the price of OPG is made of; missing while there is no price.";
+      this.#gauge("gateway_price_age_seconds", help, () => state.priceAgeSeconds?.());
     }
   }
 
@@ -106,19 +99,15 @@ export class GatewayMetrics {
     });
   }
 
-  #gauges(
-    name: string,
-    help: string,
-    read: () => Record<string, number> | Promise<Record<string, number>> | undefined,
-  ): void {
+  #gauges(name: string, help: string, read: () => Record<string, number>): void {
     new Gauge({
       name,
       help,
       labelNames: ["status"],
       registers: [this.registry],
-      async collect() {
+      collect() {
         this.reset();
-        for (const [status, value] of Object.entries((await read()) ?? {})) this.set({ status }, value);
+        for (const [status, value] of Object.entries(read())) this.set({ status }, value);
       },
     });
   }

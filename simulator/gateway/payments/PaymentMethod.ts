@@ -53,6 +53,9 @@ export interface PaymentLane {
    */
   serve(request: ModelRequest, payment: unknown, exchange: Exchange): Promise<FastifyReply>;
 
+  /** Channels with something left in them. */
+  openChannels?(): number;
+
   /** Further routes that the scheme needs. */
   readonly plugin?: FastifyPluginCallback;
 

@@ -143,6 +143,19 @@ describe("OpgPrice", () => {
     expect(price.current()).to.equal(6n * CENT);
   });
 
+  it("ageMs_isThatOfTheOldestQuoteThatCounts", async () => {
+    const sources = [told(5n * CENT, 1_000), told(5n * CENT, 7_000), told(50n * CENT, 90_000)];
+    const price = await priceOf(sources);
+    expect(price.ageMs(), "not the liar's").to.equal(7_000);
+    nowMs += 500;
+    expect(price.ageMs()).to.equal(7_500);
+    sources[1]!.quote = { picoUsd: 5n * CENT, observedAtMs: nowMs };
+    await price.refresh();
+    expect(price.ageMs()).to.equal(1_500);
+    nowMs += 600_001;
+    expect(price.ageMs(), "there is no price").to.equal(undefined);
+  });
+
   it("refresh_olderQuoteThanTheLast_isNotTaken", async () => {
     const source = told(5n * CENT);
     const price = await priceOf([source]);

@@ -2,6 +2,7 @@ import { expect } from "chai";
 import type { JobView } from "../../../../simulator/facilitator/http/jobViews.ts";
 import { Operators } from "../../../../simulator/facilitator/http/Operators.ts";
 import { eventually } from "../../gateway/gatewayFixture.ts";
+import { FacilitatorMetrics } from "../../../../simulator/facilitator/http/FacilitatorMetrics.ts";
 import { samplesOf } from "../../http/samplesOf.ts";
 import { OpenApiChecker, type OpenApiDocument } from "../../http/openApiDocument.ts";
 import { rawHttp, rawPost } from "../../http/rawHttp.ts";
@@ -210,9 +211,26 @@ describe("FacilitatorServer", function () {
     expect(samples.get(`facilitator_settlements_total{scheme="exact",outcome="settled"}`)).to.be.at.least(1);
     expect(samples.get(`facilitator_payments{status="pending"}`)).to.equal(0);
     expect(samples.get(`facilitator_payments{status="dead"}`)).to.equal(0);
+    expect(samples.get("facilitator_queue_jobs")).to.equal(0);
+    expect(samples.get("facilitator_queue_oldest_age_seconds")).to.equal(0);
+    expect(samples.get("facilitator_dead_letters")).to.equal(0);
     expect(
       samples.get(`facilitator_http_requests_total{method="POST",route="/settle",status="200",scheme="none"}`),
     ).to.be.at.least(1);
+  });
+
+  it("metrics_ofAQueueThatDoesNotMove_tellSinceWhen", async () => {
+    const metrics = new FacilitatorMetrics();
+    let looks = 0;
+    metrics.showBacklog(() => {
+      looks++;
+      return Promise.resolve({ open: 3, oldestAtMs: Date.now() - 90_000, deadLetters: 2 });
+    });
+    const samples = samplesOf(await metrics.registry.metrics());
+    expect(samples.get("facilitator_queue_jobs")).to.equal(3);
+    expect(samples.get("facilitator_queue_oldest_age_seconds")).to.be.within(90, 120);
+    expect(samples.get("facilitator_dead_letters")).to.equal(2);
+    expect(looks, "all of it is one look").to.equal(1);
   });
 
   it("bodyTooLarge_isRefused", async () => {

@@ -171,12 +171,14 @@ describe("Gateway with channels", function () {
     const answered = `gateway_http_requests_total{method="POST",route="${CHAT}",status="200",scheme="batch-settlement"} 3`;
     expect(metrics)
       .to.contain(answered)
-      .and.contain(`gateway_payments_total{scheme="batch-settlement",outcome="accepted"} 3`);
+      .and.contain(`gateway_payments_total{scheme="batch-settlement",outcome="accepted"} 3`)
+      .and.contain("gateway_open_channels 1");
     expect(await claimer.run()).to.deep.equal({ channels: 1, claimedWei: 3n * FEE, lostWei: 0n, failed: 0 });
     expect(await chain.opg.balanceOf(node.payout)).to.equal(3n * FEE);
     const refunded = await channels.refund(gateway.url + CHAT);
     expect(refunded.success).to.equal(true);
     expect(await chain.opg.balanceOf(account.address)).to.equal(parseEther("5") - 3n * FEE);
+    expect(await (await fetch(`${gateway.url}/metrics`)).text()).to.contain("gateway_open_channels 0");
   });
 
   it("otherSchemes_areServedAsBefore", async () => {

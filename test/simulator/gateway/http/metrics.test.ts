@@ -1,6 +1,8 @@
 import { expect } from "chai";
+import { pino } from "pino";
 import type { Gateway } from "../../../../simulator/gateway/Gateway.ts";
 import { GatewayMetrics } from "../../../../simulator/gateway/http/GatewayMetrics.ts";
+import { OpgPrice } from "../../../../simulator/pricing/OpgPrice.ts";
 import { samplesOf } from "../../http/samplesOf.ts";
 import { CHAT, chat, eventually, FEE, GatewayFixture, post } from "../gatewayFixture.ts";
 
@@ -76,6 +78,23 @@ describe("Gateway /metrics", () => {
     const other = await fixture.openGateway();
     expect((await post(other, chat("x"))).status).to.equal(402);
     expect((await scrape(other)).get(`gateway_payments_refused_total{reason="payment_required"}`)).to.equal(1);
+  });
+
+  it("price_showsItsAge_andNoneWhileThereIsNoPrice", async () => {
+    const pricedBy = (ageMs: number): OpgPrice => {
+      const quote = { picoUsd: 10n ** 10n, observedAtMs: Date.now() - ageMs };
+      return new OpgPrice({
+        sources: [{ name: "told", read: () => Promise.resolve(quote) }],
+        bounds: { minPicoUsd: 1n, maxPicoUsd: 10n ** 12n },
+        logger: pino({ level: "silent" }),
+        maxAgeMs: 300_000,
+      });
+    };
+    const priced = await fixture.openGateway({ opgPrice: pricedBy(120_000) });
+    expect((await scrape(priced)).get("gateway_price_age_seconds")).to.be.within(120, 180);
+    const stale = await fixture.openGateway({ opgPrice: pricedBy(400_000) });
+    expect((await scrape(stale)).has("gateway_price_age_seconds")).to.equal(false);
+    expect((await scrape()).has("gateway_price_age_seconds"), "a gateway without a price source").to.equal(false);
   });
 
   it("refusalsOfAHostileFacilitator_haveABoundedNumberOfReasons", async () => {

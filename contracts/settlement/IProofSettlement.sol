@@ -87,6 +87,7 @@ interface IProofSettlement {
         uint48 lastSnapshot;
     }
 
+    event RefereeSet(address indexed referee);
     event SubmitterSet(address indexed operator, address indexed submitter);
     event Deposited(address indexed operator, address indexed from, uint256 amount);
     event Withdrawn(address indexed operator, uint256 amount);
@@ -164,6 +165,7 @@ interface IProofSettlement {
     ) external;
 
     /// @notice Ends a pending batch that nobody proved wrong within the window. The verifiers' part goes to the protocol.
+    /// @dev The referee, which has then checked a proof of every receipt, may end it within the window, as attested.
     function finalise(Batch calldata batch, uint256[] calldata royalties) external;
 
     /// @notice Moves what a rejected batch had locked (bond, parts, royalties) to the protocol. Anyone.
@@ -171,6 +173,7 @@ interface IProofSettlement {
 
     /// @notice Proves a receipt wrong: nobody's signature, not by a key of the batch's operator that was valid for the receipt's
     /// mode when it was served, served outside the batch's times, or counted with another fee than its own.
+    /// @dev The referee needs no such fault: it has judged the receipt by a zk proof.
     /// @param claimedTotal what the leaf's parent, or the header, counts for it (`fee << 32 | 1` when that is right).
     function challengeReceipt(Batch calldata batch, Leaf calldata leaf, uint128 claimedTotal) external;
 
@@ -215,6 +218,9 @@ interface IProofSettlement {
 
     /// @notice Sets the terms of batches to come. Owner only.
     function setTerms(Terms calldata t) external returns (uint256 version);
+
+    /// @notice Names the contract that judges zk proofs; zero for none. Owner only.
+    function setReferee(address referee) external;
 
     /// @notice EIP-712 digest of a header in this contract's domain.
     function batchIdOf(Batch calldata batch) external view returns (bytes32);

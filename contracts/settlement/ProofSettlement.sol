@@ -41,6 +41,8 @@ contract ProofSettlement is IProofSettlement, VerifierSets, FeeSchedule, Ownable
     uint256 public immutable minOperatorStake;
 
     State public state;
+    /// @notice Judges zk proofs of receipts: see `IZkReferee`.
+    address public referee;
     mapping(bytes32 batchId => Record) public records;
     mapping(address operator => Account) public accounts;
     /// @notice Royalties that wait to be claimed, wei of OPG.
@@ -154,10 +156,13 @@ contract ProofSettlement is IProofSettlement, VerifierSets, FeeSchedule, Ownable
         (bytes32 batchId, Record memory record) = _pending(batch);
         Terms memory t = _terms[record.terms];
         uint256 until = uint256(record.postedAt) + t.window;
-        require(block.timestamp > until, WindowOpen(until));
+        record.status = Status.Unchallenged;
+        if (block.timestamp <= until) {
+            require(msg.sender == referee, WindowOpen(until));
+            record.status = Status.Attested;
+        }
         State memory s = state;
         _due(batch, royalties, t);
-        record.status = Status.Unchallenged;
         records[batchId] = record;
         _pay(batchId, batch, royalties, t, s, record.status, 0);
         state = s;
@@ -196,7 +201,8 @@ contract ProofSettlement is IProofSettlement, VerifierSets, FeeSchedule, Ownable
                 key == address(0) ||
                 registry.findOperator(key, leaf.receipt.mode, leaf.receipt.servedAt) != batch.operator;
         }
-        require(fault, NoFault());
+        // of proofs the referee has judged
+        require(fault || msg.sender == referee, NoFault());
         _punish(batchId, batch, record, t, Fault.Receipt, true);
     }
 
@@ -296,6 +302,12 @@ contract ProofSettlement is IProofSettlement, VerifierSets, FeeSchedule, Ownable
     function setTerms(Terms calldata t) external onlyOwner returns (uint256 version) {
         version = ++state.terms;
         _setTerms(version, t, _maxAccountability());
+    }
+
+    /// @inheritdoc IProofSettlement
+    function setReferee(address referee_) external onlyOwner {
+        referee = referee_;
+        emit RefereeSet(referee_);
     }
 
     // Views

@@ -30,9 +30,9 @@ import type { TypedContractEvent, TypedDeferredTopicFilter, TypedEventLog, Typed
   
 
   export interface IProofSettlementInterface extends Interface {
-    getFunction(nameOrSignature: "attest" | "batchIdOf" | "challengeDuplicate" | "challengeHeaderTotal" | "challengeNodeTotal" | "challengeReceipt" | "claim" | "claimSeatCredits" | "deposit" | "domainSeparator" | "finalise" | "isAttested" | "reclaim" | "setSubmitter" | "setTerms" | "snapshot" | "submitBatch" | "sweepProtocolCredit" | "withdraw"): FunctionFragment;
+    getFunction(nameOrSignature: "attest" | "batchIdOf" | "challengeDuplicate" | "challengeHeaderTotal" | "challengeNodeTotal" | "challengeReceipt" | "claim" | "claimSeatCredits" | "deposit" | "domainSeparator" | "finalise" | "isAttested" | "reclaim" | "setReferee" | "setSubmitter" | "setTerms" | "snapshot" | "submitBatch" | "sweepProtocolCredit" | "withdraw"): FunctionFragment;
 
-    getEvent(nameOrSignatureOrTopic: "BatchAttested" | "BatchFinalised" | "BatchProvenWrong" | "BatchReclaimed" | "BatchSubmitted" | "Claimed" | "Deposited" | "ProtocolCreditSwept" | "RoyaltyCredited" | "SeatCreditsClaimed" | "SubmitterSet" | "Withdrawn"): EventFragment;
+    getEvent(nameOrSignatureOrTopic: "BatchAttested" | "BatchFinalised" | "BatchProvenWrong" | "BatchReclaimed" | "BatchSubmitted" | "Claimed" | "Deposited" | "ProtocolCreditSwept" | "RefereeSet" | "RoyaltyCredited" | "SeatCreditsClaimed" | "SubmitterSet" | "Withdrawn"): EventFragment;
 
     encodeFunctionData(functionFragment: 'attest', values: [BatchStruct, BigNumberish[], BigNumberish, BytesLike]): string;
 encodeFunctionData(functionFragment: 'batchIdOf', values: [BatchStruct]): string;
@@ -47,6 +47,7 @@ encodeFunctionData(functionFragment: 'domainSeparator', values?: undefined): str
 encodeFunctionData(functionFragment: 'finalise', values: [BatchStruct, BigNumberish[]]): string;
 encodeFunctionData(functionFragment: 'isAttested', values: [BatchStruct, LeafStruct]): string;
 encodeFunctionData(functionFragment: 'reclaim', values: [BatchStruct, BigNumberish[]]): string;
+encodeFunctionData(functionFragment: 'setReferee', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'setSubmitter', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'setTerms', values: [TermsStruct]): string;
 encodeFunctionData(functionFragment: 'snapshot', values?: undefined): string;
@@ -67,6 +68,7 @@ decodeFunctionResult(functionFragment: 'domainSeparator', data: BytesLike): Resu
 decodeFunctionResult(functionFragment: 'finalise', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'isAttested', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'reclaim', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'setReferee', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'setSubmitter', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'setTerms', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'snapshot', data: BytesLike): Result;
@@ -164,6 +166,18 @@ decodeFunctionResult(functionFragment: 'withdraw', data: BytesLike): Result;
       export type InputTuple = [to: AddressLike, amount: BigNumberish];
       export type OutputTuple = [to: string, amount: bigint];
       export interface OutputObject {to: string, amount: bigint };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace RefereeSetEvent {
+      export type InputTuple = [referee: AddressLike];
+      export type OutputTuple = [referee: string];
+      export interface OutputObject {referee: string };
       export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
       export type Filter = TypedDeferredTopicFilter<Event>
       export type Log = TypedEventLog<Event>
@@ -358,6 +372,14 @@ decodeFunctionResult(functionFragment: 'withdraw', data: BytesLike): Result;
     
 
     
+    setReferee: TypedContractMethod<
+      [referee: AddressLike, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
     setSubmitter: TypedContractMethod<
       [submitter: AddressLike, ],
       [void],
@@ -473,6 +495,11 @@ getFunction(nameOrSignature: 'reclaim'): TypedContractMethod<
       [void],
       'nonpayable'
     >;
+getFunction(nameOrSignature: 'setReferee'): TypedContractMethod<
+      [referee: AddressLike, ],
+      [void],
+      'nonpayable'
+    >;
 getFunction(nameOrSignature: 'setSubmitter'): TypedContractMethod<
       [submitter: AddressLike, ],
       [void],
@@ -512,6 +539,7 @@ getEvent(key: 'BatchSubmitted'): TypedContractEvent<BatchSubmittedEvent.InputTup
 getEvent(key: 'Claimed'): TypedContractEvent<ClaimedEvent.InputTuple, ClaimedEvent.OutputTuple, ClaimedEvent.OutputObject>;
 getEvent(key: 'Deposited'): TypedContractEvent<DepositedEvent.InputTuple, DepositedEvent.OutputTuple, DepositedEvent.OutputObject>;
 getEvent(key: 'ProtocolCreditSwept'): TypedContractEvent<ProtocolCreditSweptEvent.InputTuple, ProtocolCreditSweptEvent.OutputTuple, ProtocolCreditSweptEvent.OutputObject>;
+getEvent(key: 'RefereeSet'): TypedContractEvent<RefereeSetEvent.InputTuple, RefereeSetEvent.OutputTuple, RefereeSetEvent.OutputObject>;
 getEvent(key: 'RoyaltyCredited'): TypedContractEvent<RoyaltyCreditedEvent.InputTuple, RoyaltyCreditedEvent.OutputTuple, RoyaltyCreditedEvent.OutputObject>;
 getEvent(key: 'SeatCreditsClaimed'): TypedContractEvent<SeatCreditsClaimedEvent.InputTuple, SeatCreditsClaimedEvent.OutputTuple, SeatCreditsClaimedEvent.OutputObject>;
 getEvent(key: 'SubmitterSet'): TypedContractEvent<SubmitterSetEvent.InputTuple, SubmitterSetEvent.OutputTuple, SubmitterSetEvent.OutputObject>;
@@ -549,6 +577,10 @@ getEvent(key: 'Withdrawn'): TypedContractEvent<WithdrawnEvent.InputTuple, Withdr
 
       'ProtocolCreditSwept(address,uint256)': TypedContractEvent<ProtocolCreditSweptEvent.InputTuple, ProtocolCreditSweptEvent.OutputTuple, ProtocolCreditSweptEvent.OutputObject>;
       ProtocolCreditSwept: TypedContractEvent<ProtocolCreditSweptEvent.InputTuple, ProtocolCreditSweptEvent.OutputTuple, ProtocolCreditSweptEvent.OutputObject>;
+    
+
+      'RefereeSet(address)': TypedContractEvent<RefereeSetEvent.InputTuple, RefereeSetEvent.OutputTuple, RefereeSetEvent.OutputObject>;
+      RefereeSet: TypedContractEvent<RefereeSetEvent.InputTuple, RefereeSetEvent.OutputTuple, RefereeSetEvent.OutputObject>;
     
 
       'RoyaltyCredited(address,uint256,bytes32)': TypedContractEvent<RoyaltyCreditedEvent.InputTuple, RoyaltyCreditedEvent.OutputTuple, RoyaltyCreditedEvent.OutputObject>;

@@ -46,9 +46,9 @@ export declare namespace VerifierSets {
     }
 
   export interface ProofSettlementInterface extends Interface {
-    getFunction(nameOrSignature: "acceptOwnership" | "accounts" | "attest" | "batchIdOf" | "challengeDuplicate" | "challengeHeaderTotal" | "challengeNodeTotal" | "challengeReceipt" | "changeSeatSigner" | "claim" | "claimSeatCredits" | "credits" | "deposit" | "domainSeparator" | "eip712Domain" | "finalise" | "isAttested" | "minOperatorStake" | "minSeatStake" | "minSeats" | "owner" | "pendingOwner" | "reclaim" | "records" | "registry" | "renounceOwnership" | "seatCredits" | "seats" | "setSubmitter" | "setTerms" | "snapshot" | "snapshots" | "staking" | "state" | "submitBatch" | "sweepProtocolCredit" | "takeSeat" | "terms" | "token" | "transferOwnership" | "vacateSeat" | "verifierSet" | "withdraw"): FunctionFragment;
+    getFunction(nameOrSignature: "acceptOwnership" | "accounts" | "attest" | "batchIdOf" | "challengeDuplicate" | "challengeHeaderTotal" | "challengeNodeTotal" | "challengeReceipt" | "changeSeatSigner" | "claim" | "claimSeatCredits" | "credits" | "deposit" | "domainSeparator" | "eip712Domain" | "finalise" | "isAttested" | "minOperatorStake" | "minSeatStake" | "minSeats" | "owner" | "pendingOwner" | "reclaim" | "records" | "referee" | "registry" | "renounceOwnership" | "seatCredits" | "seats" | "setReferee" | "setSubmitter" | "setTerms" | "snapshot" | "snapshots" | "staking" | "state" | "submitBatch" | "sweepProtocolCredit" | "takeSeat" | "terms" | "token" | "transferOwnership" | "vacateSeat" | "verifierSet" | "withdraw"): FunctionFragment;
 
-    getEvent(nameOrSignatureOrTopic: "BatchAttested" | "BatchFinalised" | "BatchProvenWrong" | "BatchReclaimed" | "BatchSubmitted" | "Claimed" | "Deposited" | "EIP712DomainChanged" | "OwnershipTransferStarted" | "OwnershipTransferred" | "ProtocolCreditSwept" | "RoyaltyCredited" | "SeatCreditsClaimed" | "SeatSignerChanged" | "SeatTaken" | "SeatVacated" | "SubmitterSet" | "TermsSet" | "VerifierSetSnapshotted" | "Withdrawn"): EventFragment;
+    getEvent(nameOrSignatureOrTopic: "BatchAttested" | "BatchFinalised" | "BatchProvenWrong" | "BatchReclaimed" | "BatchSubmitted" | "Claimed" | "Deposited" | "EIP712DomainChanged" | "OwnershipTransferStarted" | "OwnershipTransferred" | "ProtocolCreditSwept" | "RefereeSet" | "RoyaltyCredited" | "SeatCreditsClaimed" | "SeatSignerChanged" | "SeatTaken" | "SeatVacated" | "SubmitterSet" | "TermsSet" | "VerifierSetSnapshotted" | "Withdrawn"): EventFragment;
 
     encodeFunctionData(functionFragment: 'acceptOwnership', values?: undefined): string;
 encodeFunctionData(functionFragment: 'accounts', values: [AddressLike]): string;
@@ -74,10 +74,12 @@ encodeFunctionData(functionFragment: 'owner', values?: undefined): string;
 encodeFunctionData(functionFragment: 'pendingOwner', values?: undefined): string;
 encodeFunctionData(functionFragment: 'reclaim', values: [BatchStruct, BigNumberish[]]): string;
 encodeFunctionData(functionFragment: 'records', values: [BytesLike]): string;
+encodeFunctionData(functionFragment: 'referee', values?: undefined): string;
 encodeFunctionData(functionFragment: 'registry', values?: undefined): string;
 encodeFunctionData(functionFragment: 'renounceOwnership', values?: undefined): string;
 encodeFunctionData(functionFragment: 'seatCredits', values: [BigNumberish]): string;
 encodeFunctionData(functionFragment: 'seats', values?: undefined): string;
+encodeFunctionData(functionFragment: 'setReferee', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'setSubmitter', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'setTerms', values: [TermsStruct]): string;
 encodeFunctionData(functionFragment: 'snapshot', values?: undefined): string;
@@ -118,10 +120,12 @@ decodeFunctionResult(functionFragment: 'owner', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'pendingOwner', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'reclaim', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'records', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'referee', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'registry', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'renounceOwnership', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'seatCredits', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'seats', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'setReferee', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'setSubmitter', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'setTerms', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'snapshot', data: BytesLike): Result;
@@ -264,6 +268,18 @@ decodeFunctionResult(functionFragment: 'withdraw', data: BytesLike): Result;
       export type InputTuple = [to: AddressLike, amount: BigNumberish];
       export type OutputTuple = [to: string, amount: bigint];
       export interface OutputObject {to: string, amount: bigint };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace RefereeSetEvent {
+      export type InputTuple = [referee: AddressLike];
+      export type OutputTuple = [referee: string];
+      export interface OutputObject {referee: string };
       export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
       export type Filter = TypedDeferredTopicFilter<Event>
       export type Log = TypedEventLog<Event>
@@ -606,6 +622,14 @@ decodeFunctionResult(functionFragment: 'withdraw', data: BytesLike): Result;
     
 
     
+    referee: TypedContractMethod<
+      [],
+      [string],
+      'view'
+    >
+    
+
+    
     registry: TypedContractMethod<
       [],
       [string],
@@ -634,6 +658,14 @@ decodeFunctionResult(functionFragment: 'withdraw', data: BytesLike): Result;
       [],
       [VerifierSets.SeatStructOutput[]],
       'view'
+    >
+    
+
+    
+    setReferee: TypedContractMethod<
+      [referee_: AddressLike, ],
+      [void],
+      'nonpayable'
     >
     
 
@@ -880,6 +912,11 @@ getFunction(nameOrSignature: 'records'): TypedContractMethod<
       [[bigint, bigint, bigint, bigint, bigint, boolean] & {approvals: bigint, postedAt: bigint, sequence: bigint, terms: bigint, status: bigint, punished: boolean }],
       'view'
     >;
+getFunction(nameOrSignature: 'referee'): TypedContractMethod<
+      [],
+      [string],
+      'view'
+    >;
 getFunction(nameOrSignature: 'registry'): TypedContractMethod<
       [],
       [string],
@@ -899,6 +936,11 @@ getFunction(nameOrSignature: 'seats'): TypedContractMethod<
       [],
       [VerifierSets.SeatStructOutput[]],
       'view'
+    >;
+getFunction(nameOrSignature: 'setReferee'): TypedContractMethod<
+      [referee_: AddressLike, ],
+      [void],
+      'nonpayable'
     >;
 getFunction(nameOrSignature: 'setSubmitter'): TypedContractMethod<
       [submitter: AddressLike, ],
@@ -987,6 +1029,7 @@ getEvent(key: 'EIP712DomainChanged'): TypedContractEvent<EIP712DomainChangedEven
 getEvent(key: 'OwnershipTransferStarted'): TypedContractEvent<OwnershipTransferStartedEvent.InputTuple, OwnershipTransferStartedEvent.OutputTuple, OwnershipTransferStartedEvent.OutputObject>;
 getEvent(key: 'OwnershipTransferred'): TypedContractEvent<OwnershipTransferredEvent.InputTuple, OwnershipTransferredEvent.OutputTuple, OwnershipTransferredEvent.OutputObject>;
 getEvent(key: 'ProtocolCreditSwept'): TypedContractEvent<ProtocolCreditSweptEvent.InputTuple, ProtocolCreditSweptEvent.OutputTuple, ProtocolCreditSweptEvent.OutputObject>;
+getEvent(key: 'RefereeSet'): TypedContractEvent<RefereeSetEvent.InputTuple, RefereeSetEvent.OutputTuple, RefereeSetEvent.OutputObject>;
 getEvent(key: 'RoyaltyCredited'): TypedContractEvent<RoyaltyCreditedEvent.InputTuple, RoyaltyCreditedEvent.OutputTuple, RoyaltyCreditedEvent.OutputObject>;
 getEvent(key: 'SeatCreditsClaimed'): TypedContractEvent<SeatCreditsClaimedEvent.InputTuple, SeatCreditsClaimedEvent.OutputTuple, SeatCreditsClaimedEvent.OutputObject>;
 getEvent(key: 'SeatSignerChanged'): TypedContractEvent<SeatSignerChangedEvent.InputTuple, SeatSignerChangedEvent.OutputTuple, SeatSignerChangedEvent.OutputObject>;
@@ -1041,6 +1084,10 @@ getEvent(key: 'Withdrawn'): TypedContractEvent<WithdrawnEvent.InputTuple, Withdr
 
       'ProtocolCreditSwept(address,uint256)': TypedContractEvent<ProtocolCreditSweptEvent.InputTuple, ProtocolCreditSweptEvent.OutputTuple, ProtocolCreditSweptEvent.OutputObject>;
       ProtocolCreditSwept: TypedContractEvent<ProtocolCreditSweptEvent.InputTuple, ProtocolCreditSweptEvent.OutputTuple, ProtocolCreditSweptEvent.OutputObject>;
+    
+
+      'RefereeSet(address)': TypedContractEvent<RefereeSetEvent.InputTuple, RefereeSetEvent.OutputTuple, RefereeSetEvent.OutputObject>;
+      RefereeSet: TypedContractEvent<RefereeSetEvent.InputTuple, RefereeSetEvent.OutputTuple, RefereeSetEvent.OutputObject>;
     
 
       'RoyaltyCredited(address,uint256,bytes32)': TypedContractEvent<RoyaltyCreditedEvent.InputTuple, RoyaltyCreditedEvent.OutputTuple, RoyaltyCreditedEvent.OutputObject>;

@@ -506,6 +506,19 @@
       {
         "indexed": true,
         "internalType": "address",
+        "name": "referee",
+        "type": "address"
+      }
+    ],
+    "name": "RefereeSet",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "address",
         "name": "owner",
         "type": "address"
       },
@@ -1721,6 +1734,19 @@
       }
     ],
     "name": "reclaim",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "address",
+        "name": "referee",
+        "type": "address"
+      }
+    ],
+    "name": "setReferee",
     "outputs": [],
     "stateMutability": "nonpayable",
     "type": "function"

@@ -69,7 +69,7 @@ interface INodeRegistry {
     /// @notice Puts a node back into service. It needs a new key: an ended one never comes back. Its operator only.
     function enable(bytes32 nodeId) external;
 
-    /// @notice Adds a key that signs VANILLA receipts for a node. Its operator only; at most four live keys a node.
+    /// @notice Adds a key that signs VANILLA and ZKML receipts for a node. Its operator only; at most four live keys a node.
     /// @param key its address; it belongs to this operator for ever.
     /// @param validUntil unix seconds, exclusive.
     /// @param consent the key's EIP-712 signature over `SignerConsent(bytes32 nodeId,address operator,uint40 validUntil)` in

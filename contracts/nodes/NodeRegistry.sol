@@ -16,7 +16,8 @@ contract NodeRegistry is EnclaveReads {
     bytes32 private constant SIGNER_CONSENT_TYPEHASH = keccak256(
         "SignerConsent(bytes32 nodeId,address operator,uint40 validUntil)"
     );
-    uint8 private constant VANILLA_BIT = 1;
+    /// VANILLA and ZKML: what a proof vouches for needs no enclave, and the key only tells whose answer it is.
+    uint8 private constant SIGNER_MODES = 3;
     uint256 private constant MAX_LIVE_SIGNERS = 4;
     uint256 private constant MAX_ENDPOINT_LENGTH = 256;
 
@@ -95,9 +96,9 @@ contract NodeRegistry is EnclaveReads {
         _dropExpired(live);
         require(live.length < MAX_LIVE_SIGNERS, TooManySigners(MAX_LIVE_SIGNERS));
         live.push(key);
-        _signers[key] = Signer(msg.sender, uint40(block.timestamp), validUntil, VANILLA_BIT);
+        _signers[key] = Signer(msg.sender, uint40(block.timestamp), validUntil, SIGNER_MODES);
         nodeOfSigner[key] = nodeId;
-        emit SignerAdded(nodeId, key, validUntil, VANILLA_BIT);
+        emit SignerAdded(nodeId, key, validUntil, SIGNER_MODES);
     }
 
     /// @inheritdoc INodeRegistry

@@ -141,6 +141,7 @@ async function measurePulls(world: World, gas: GasMeter): Promise<void> {
   await gas.measure("ProofSettlement.claim", settlement.connect(modelOwner).claim(modelOwner));
   await gas.measure("ProofSettlement.sweepProtocolCredit", settlement.sweepProtocolCredit(owner));
   await gas.measure("ProofSettlement.setTerms", settlement.setTerms({ ...TERMS, window: 2 * HOUR }));
+  await gas.measure("ProofSettlement.setReferee", settlement.setReferee(challenger));
   await tick(world, 600);
   await gas.measure("ProofSettlement.snapshot (4 seats)", settlement.snapshot());
   await gas.measure("ProofSettlement.transferOwnership", settlement.transferOwnership(challenger));

@@ -7,7 +7,8 @@ import { addKey, FAR_FUTURE, registerKeyless } from "../../support/nodes.ts";
 import { domainOf, latestTimestamp, signerConsent, testKey } from "../../support/protocol.ts";
 import { deployStage, nextBlockAt } from "../../support/stage.ts";
 
-const VANILLA_BIT = 1n;
+/** VANILLA and ZKML. */
+const SIGNER_MODES = 3n;
 
 describe("NodeRegistry.addSigner", () => {
   const state = freshState(async () => {
@@ -23,12 +24,12 @@ describe("NodeRegistry.addSigner", () => {
     await nextBlockAt(stage, now);
     await expect(addKey(stage, operator, nodeId, key, now + 1_000))
       .to.emit(nodes, "SignerAdded")
-      .withArgs(nodeId, key, now + 1_000, VANILLA_BIT);
+      .withArgs(nodeId, key, now + 1_000, SIGNER_MODES);
     expect(fieldsOf(await nodes.signers(key))).to.deep.equal({
       operator: operator.address,
       validFrom: BigInt(now),
       validUntil: BigInt(now + 1_000),
-      modes: VANILLA_BIT,
+      modes: SIGNER_MODES,
     });
     expect(await nodes.nodeOfSigner(key)).to.equal(nodeId);
     expect(await nodes.signersOf(nodeId)).to.deep.equal([key.address]);

@@ -26,9 +26,10 @@ describe("NodeRegistry.findOperator", () => {
     expect(await nodes.findOperator(key, 0, MaxUint256)).to.equal(ZeroAddress);
   });
 
-  it("operatorOf_modesOtherThanVanilla_areZero", async () => {
-    const { nodes, from } = state();
-    for (const mode of [1, 2, 7, 8, 255]) expect(await nodes.findOperator(key, mode, from)).to.equal(ZeroAddress);
+  it("operatorOf_modesOfAKey_areVanillaAndZkml", async () => {
+    const { nodes, operator, from } = state();
+    for (const mode of [0, 1]) expect(await nodes.findOperator(key, mode, from)).to.equal(operator);
+    for (const mode of [2, 3, 7, 8, 255]) expect(await nodes.findOperator(key, mode, from)).to.equal(ZeroAddress);
   });
 
   it("operatorOf_unknownKey_isZero", async () => {

@@ -1,20 +1,18 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { Readable } from "node:stream";
 import type { Logger } from "pino";
 import { SettlementHasher } from "../receipts/eip712.ts";
-import { usageOf, type TokenUsage } from "../receipts/tariff.ts";
 import type { SettlementDomain } from "../receipts/types.ts";
 import { Answer } from "./Answer.ts";
-import { asGatewayError, askNode, isConnectionError, isTransient, streamError, type NodeResponse } from "./askNode.ts";
-import { badAnswer, type FinishedAnswer } from "./FinishedAnswer.ts";
+import { asGatewayError, askNode, isConnectionError, isTransient } from "./askNode.ts";
+import type { FinishedAnswer } from "./FinishedAnswer.ts";
 import { GatewayError } from "./GatewayError.ts";
 import type { NodeDirectory } from "./NodeDirectory.ts";
 import type { RequestBooks } from "./payments/RequestBooks.ts";
-import { answerSchema, checkFee, checkReceipt, type InferenceProof } from "./receiptCheck.ts";
+import { limited, readNodeAnswer } from "./readNodeAnswer.ts";
+import { checkFee, checkReceipt } from "./receiptCheck.ts";
 import { readSealedAnswer } from "./readSealedAnswer.ts";
 import type { RequestStore } from "./RequestStore.ts";
 import type { StoredRequest } from "./StoredRequest.ts";
-import { DONE, eventData, EventSplitter } from "./serverSentEvents.ts";
 
 export interface InferenceDriverOptions {
   store: RequestStore;
@@ -130,107 +128,13 @@ export class InferenceDriver {
     }
     const signal = AbortSignal.any([AbortSignal.timeout(answerTimeoutMs), this.#stopping.signal]);
     const response = await askNode(node, request, signal);
+    const body = limited(response.body, this.#options.maxAnswerBytes);
     const finished = await (request.kind === "sealed"
-      ? readSealedAnswer(answer, request.stream, response, this.#limited(response.body))
-      : this.#readAnswer(answer, request.stream, response));
+      ? readSealedAnswer(answer, request.stream, response, body)
+      : readNodeAnswer(request.stream, response, body, (event) => answer.push(event)));
     const { requestId, modelId, inputHash, payment, settlement } = request;
     checkReceipt(this.#hasher, finished.proof, { requestId, modelId, inputHash, payer: payment.payer, settlement });
     checkFee(finished.proof, finished.usage, request);
     return finished;
   }
-
-  async #readAnswer(answer: Answer, stream: boolean, { contentType, body }: NodeResponse): Promise<FinishedAnswer> {
-    const streamed = contentType.startsWith("text/event-stream");
-    if (streamed !== stream) {
-      throw badAnswer(`expected ${stream ? "a stream" : "one JSON document"}, found ${contentType}`);
-    }
-    return streamed ? this.#readStream(answer, contentType, body) : this.#readDocument(contentType, body);
-  }
-
-  async #readDocument(contentType: string, body: Readable): Promise<FinishedAnswer> {
-    const parts: Buffer[] = [];
-    for await (const part of this.#limited(body)) parts.push(part);
-    const whole = Buffer.concat(parts);
-    const { proof, json, usage } = readProof(whole.toString("utf8"));
-    return {
-      answer: { contentType, body: whole, proof: json, feeWei: proof.receipt.receipt.fee },
-      proof,
-      usage,
-      held: whole,
-    };
-  }
-
-  /** Passes every event on at once, except the proof and what follows it. */
-  async #readStream(answer: Answer, contentType: string, body: Readable): Promise<FinishedAnswer> {
-    const splitter = new EventSplitter();
-    const passed: Buffer[] = [];
-    const held: Buffer[] = [];
-    let proven: Proven | undefined;
-    let done = false;
-    for await (const part of this.#limited(body)) {
-      for (const event of splitter.push(part)) {
-        const data = eventData(event);
-        if (data === DONE) done = true;
-        else if (data !== undefined && !done) proven = inspect(data) ?? proven;
-        if (proven !== undefined || done) {
-          held.push(event);
-        } else {
-          passed.push(event);
-          answer.push(event);
-        }
-      }
-    }
-    if (proven === undefined || !done) throw badAnswer("the stream ended without its receipt");
-    const whole = Buffer.concat([...passed, ...held]);
-    return {
-      answer: { contentType, body: whole, proof: proven.json, feeWei: proven.proof.receipt.receipt.fee },
-      proof: proven.proof,
-      usage: proven.usage,
-      held: Buffer.concat(held),
-    };
-  }
-
-  async *#limited(body: Readable): AsyncGenerator<Buffer> {
-    let bytes = 0;
-    for await (const part of body as AsyncIterable<Buffer>) {
-      bytes += part.length;
-      if (bytes > this.#options.maxAnswerBytes) throw badAnswer("it is too large");
-      yield part;
-    }
-  }
-}
-
-interface Proven {
-  proof: InferenceProof;
-  json: string;
-  /** Beside it in the answer. */
-  usage: TokenUsage | undefined;
-}
-
-/** The proof when this event carries it. @throws GatewayError when the event reports a failure. */
-function inspect(data: string): Proven | undefined {
-  // most events are text: parsing is for those that may be more
-  if (!data.includes('"opengradient"') && !data.includes('"error"')) return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(data);
-  } catch {
-    throw badAnswer("an event is not JSON");
-  }
-  const failure = streamError(value);
-  if (failure !== undefined) throw failure;
-  return typeof value === "object" && value !== null && "opengradient" in value ? readProof(data) : undefined;
-}
-
-function readProof(text: string): Proven {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw badAnswer("it is not JSON");
-  }
-  const parsed = answerSchema.safeParse(value);
-  if (!parsed.success) throw badAnswer("it carries no receipt");
-  const json = JSON.stringify((value as { opengradient: unknown }).opengradient);
-  return { proof: parsed.data.opengradient, json, usage: usageOf(value) };
 }

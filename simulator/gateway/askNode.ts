@@ -24,11 +24,17 @@ const errorBodySchema = z.object({
   error: z.looseObject({ message: z.string(), type: z.string().nullish(), code: z.string().nullish() }),
 });
 
+/** What a node is asked. */
+export type NodeQuestion = Pick<
+  StoredRequest,
+  "kind" | "body" | "stream" | "modelId" | "payment" | "amountWei" | "tariff" | "settlement"
+>;
+
 /**
  * Sends a paid request to a node. The node answers a request id once and then again the same, so asking twice is safe.
  * @throws GatewayError what the client is told when the node does not answer with 200.
  */
-export async function askNode(node: NodeEndpoint, paid: StoredRequest, signal: AbortSignal): Promise<NodeResponse> {
+export async function askNode(node: NodeEndpoint, paid: NodeQuestion, signal: AbortSignal): Promise<NodeResponse> {
   const { payment, amountWei: feeWei, tariff, settlement } = paid;
   const { statusCode, headers, trailers, body } = await request(node.url + routeOf(paid.kind), {
     method: "POST",
@@ -53,7 +59,7 @@ export async function askNode(node: NodeEndpoint, paid: StoredRequest, signal: A
   throw nodeError(statusCode, await body.text());
 }
 
-const sealedHeaders = ({ modelId, stream }: StoredRequest): Record<string, string> => ({
+const sealedHeaders = ({ modelId, stream }: NodeQuestion): Record<string, string> => ({
   "content-type": OHTTP_REQUEST,
   accept: stream ? OHTTP_CHUNKED_RESPONSE : OHTTP_RESPONSE,
   [MODEL_ID_HEADER]: modelId,

@@ -4,7 +4,10 @@ import type { ModelRequest } from "./requestSchemas.ts";
 import { sealedOffers } from "./sealedRequests.ts";
 
 /** What can be bought for a request. @throws GatewayError when nothing can. */
-export function offersFor(directory: NodeDirectory, { model, kind, sealedFor }: ModelRequest): Offer[] {
+export function offersFor(
+  directory: NodeDirectory,
+  { model, kind, sealedFor }: Pick<ModelRequest, "model" | "kind" | "sealedFor">,
+): Offer[] {
   const offers = directory.offersFor(model);
   if (offers.length === 0) {
     throw new GatewayError(

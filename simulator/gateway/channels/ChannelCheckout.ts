@@ -1,8 +1,6 @@
 import type { PaidAnswer, TeeSignature } from "../../nodes/PaidAnswers.ts";
 import { NodeError } from "../../nodes/NodeError.ts";
-import type { ReadRequest } from "../../nodes/InferenceNode.ts";
 import type { NodePayment } from "../../nodes/paymentHeader.ts";
-import type { ReceiptPlace } from "../../nodes/ReceiptPlaces.ts";
 import type { SettlementType } from "../../receipts/settlementType.ts";
 import type { RequestBody } from "../../nodes/RequestBody.ts";
 import { requestHash } from "../../receipts/requestHash.ts";
@@ -16,7 +14,7 @@ import { NOBODY, type ChannelHasher } from "./channelConfig.ts";
 import type { ChannelPayment } from "./ChannelPayment.ts";
 import { channelUncheckable, ChannelRefusal } from "./ChannelRefusal.ts";
 import { REASONS } from "./channelReasons.ts";
-import type { ChannelSeller, Quote, QuoteRequest } from "./ChannelSeller.ts";
+import type { ChannelSeller, Quote, QuoteRequest, SoldRequest } from "./ChannelSeller.ts";
 import type { ChannelStore } from "./ChannelStore.ts";
 import type { ChannelTerms } from "./ChannelTerms.ts";
 import { voucherSigner } from "./voucherSigner.ts";
@@ -38,13 +36,13 @@ export interface Purchase {
   /** Told of each piece of a stream that goes out, so that it is charged if it is cut. */
   onPiece?: () => void;
   /** Of an answer that was given before, where its receipt is settled. */
-  place?: ReceiptPlace | undefined;
+  place?: ReturnType<ChannelSeller["placeOf"]>;
 }
 
 /** A request, who serves it, and at most for what. */
 interface Sale {
   seller: ChannelSeller;
-  request: ReadRequest;
+  request: SoldRequest;
   quote: Quote;
   capWei: bigint;
   teeSignature?: TeeSignature | undefined;
@@ -124,7 +122,7 @@ export class ChannelCheckout {
     const { sellers, terms, quote } = this.#options;
     let failure: Error | undefined;
     for (const seller of sellers) {
-      let request: ReadRequest;
+      let request: SoldRequest;
       try {
         request = seller.read(body);
       } catch (error) {

@@ -34,7 +34,7 @@ import { streamAnswer } from "./streamAnswer.ts";
 
 export interface ChannelLaneOptions extends Omit<ChannelTermsOptions, "network"> {
   domain: SettlementDomain;
-  /** Nodes in this process, whose answers channels pay for. */
+  /** Nodes whose answers channels pay for: in this process, or behind a `RemoteSeller`. */
   sellers: readonly ChannelSeller[];
   /** Where the channels' books are; the nodes' answers too, so that an answer and its charge are one commit. */
   commits: GroupCommit;
@@ -200,17 +200,18 @@ export class ChannelLane {
           deposited = made;
         },
       });
-      const { answer, channel, outcome, place } = purchase;
+      const { answer, channel, outcome } = purchase;
+      const settlement = purchase.place && settlementHeaders(await purchase.place);
       const response = (delivered: Delivered): string => paymentResponse(channel, delivered, this.#network, deposited);
       if (answer.streamed) {
-        const headers: Record<string, string> = { "x-processing-hash": answer.requestId, ...settlementHeaders(place) };
+        const headers: Record<string, string> = { "x-processing-hash": answer.requestId, ...settlement };
         // x402's own clients read no events: without it they would deposit again
         if (deposited !== undefined) headers["payment-response"] = depositResponse(deposited, this.#network);
         await streamAnswer(res, purchase, headers, response);
         return;
       }
       const delivered = await outcome;
-      sendAnswer(res, answer.requestId, delivered, response(delivered), place && settlementHeaders(place));
+      sendAnswer(res, answer.requestId, delivered, response(delivered), settlement);
     } catch (error) {
       this.#fail(res, error, http, deposited, () => (body === undefined ? [] : this.requirements(body)));
     }

@@ -1,4 +1,4 @@
-import type { ModelOffer, ReadRequest } from "../../nodes/InferenceNode.ts";
+import type { ModelOffer } from "../../nodes/InferenceNode.ts";
 import type { PaidAnswer, ServeOptions, WrittenAlong } from "../../nodes/PaidAnswers.ts";
 import type { NodePayment } from "../../nodes/paymentHeader.ts";
 import type { ReceiptPlace } from "../../nodes/ReceiptPlaces.ts";
@@ -6,20 +6,29 @@ import type { RequestBody } from "../../nodes/RequestBody.ts";
 import type { Tariff } from "../../receipts/tariff.ts";
 import type { Hex } from "../../receipts/types.ts";
 
-/** A node whose answers channels pay for, in the same process: an `InferenceNode`. */
+/** A request that its seller has read. */
+export interface SoldRequest {
+  body: RequestBody;
+  prepared: { offer: ModelOffer; streamed: boolean };
+}
+
+/** A node whose answers channels pay for: an `InferenceNode` in the same process, or a `RemoteSeller` of one in another. */
 export interface ChannelSeller {
   readonly operator: Hex;
   readonly payout: Hex;
   readonly asset: Hex;
   readonly offers: readonly ModelOffer[];
   /** @throws NodeError */
-  read(body: RequestBody): ReadRequest;
+  read(body: RequestBody): SoldRequest;
   /** Where the receipt of an answer is settled, as far as that is known. */
-  placeOf(requestId: Hex): ReceiptPlace | undefined;
+  placeOf(requestId: Hex): ReceiptPlace | undefined | Promise<ReceiptPlace | undefined>;
   /** @throws NodeError */
   bought(body: RequestBody, payment: NodePayment): PaidAnswer | undefined;
-  /** @throws NodeError */
-  serve(request: ReadRequest, payment: NodePayment, along?: WrittenAlong, options?: ServeOptions): PaidAnswer;
+  /**
+   * @param request as its own `read` has read it.
+   * @throws NodeError
+   */
+  serve(request: SoldRequest, payment: NodePayment, along?: WrittenAlong, options?: ServeOptions): PaidAnswer;
 }
 
 /** What a request costs: at most `capWei`, and where it is charged by use, what `tariff` makes of its tokens. */

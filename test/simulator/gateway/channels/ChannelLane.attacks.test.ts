@@ -7,8 +7,10 @@ import { CAP, chatBody, FEE, LaneFixture, outcomeOf, type WirePayment } from "./
 
 const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
 
-describe("ChannelLane: attacks", () => {
+/** @param remote whether the node is in another process. */
+const holds = (remote: boolean) => (): void => {
   const fixture = new LaneFixture();
+  fixture.remote = remote;
   before(() => fixture.start());
   after(() => fixture.stop());
 
@@ -201,4 +203,7 @@ describe("ChannelLane: attacks", () => {
     expect((await fixture.post(payer.pay(), JSON.stringify({ model: "other", messages: [] }))).status).to.equal(404);
     expect(payer.chargedWei).to.equal(undefined);
   });
-});
+};
+
+describe("ChannelLane: attacks", holds(false));
+describe("ChannelLane: attacks, of a node in another process", holds(true));

@@ -21,8 +21,10 @@ import {
   signedReceiptOf,
 } from "./laneFixture.ts";
 
-describe("ChannelLane", () => {
+/** @param remote whether the node is in another process. */
+const holds = (remote: boolean) => (): void => {
   const fixture = new LaneFixture();
+  fixture.remote = remote;
   before(() => fixture.start());
   after(() => fixture.stop());
   beforeEach(() => fixture.answer("Hello"));
@@ -221,4 +223,7 @@ describe("ChannelLane", () => {
     for (const [path, init] of others) expect((await fetch(fixture.url + path, init)).status, path).to.equal(418);
     expect(payer.chargedWei).to.equal(undefined);
   });
-});
+};
+
+describe("ChannelLane", holds(false));
+describe("ChannelLane, of a node in another process", holds(true));

@@ -12,6 +12,7 @@ import type { Enclave } from "../../../../simulator/enclave/Enclave.ts";
 import type { ChainState } from "../../../../simulator/gateway/channels/Channel.ts";
 import { type ChannelConfig, ChannelHasher } from "../../../../simulator/gateway/channels/channelConfig.ts";
 import { ChannelLane, type ChannelLaneOptions } from "../../../../simulator/gateway/channels/ChannelLane.ts";
+import { RemoteSeller } from "../../../../simulator/gateway/channels/RemoteSeller.ts";
 import { ForwardingNode } from "../../../../simulator/nodes/ForwardingNode.ts";
 import { RequestBody } from "../../../../simulator/nodes/RequestBody.ts";
 import { ReceiptStore } from "../../../../simulator/nodes/ReceiptStore.ts";
@@ -48,6 +49,10 @@ export class LaneFixture {
     settle: () => Promise.reject(new Error("no facilitator")),
   };
   options: Partial<ChannelLaneOptions> = {};
+  /** Whether the node is in another process, as far as the lane can tell. */
+  remote = false;
+  /** What is between the gateway and such a node. @returns its URL. */
+  between = (nodeUrl: string): Promise<string> => Promise.resolve(nodeUrl);
   /** That the node runs in. */
   enclave: Enclave | undefined;
   asset = ASSET;
@@ -55,6 +60,9 @@ export class LaneFixture {
   commits!: GroupCommit;
   node!: ForwardingNode;
   lane!: ChannelLane;
+  /** The gateway's, of a node that is not in its process. */
+  seller: RemoteSeller | undefined;
+  #nodeCommits: GroupCommit | undefined;
   #server!: Server;
 
   /** @param process of the test whose child process this is. */
@@ -79,25 +87,27 @@ export class LaneFixture {
   async open(): Promise<void> {
     this.commits = new GroupCommit(join(this.directory, "gateway.sqlite"), { logBytes: 0 });
     const logger = pino({ level: "silent" });
+    if (this.remote) this.#nodeCommits = new GroupCommit(join(this.directory, "node.sqlite"), { logBytes: 0 });
     this.node = new ForwardingNode({
       domain: DOMAIN,
       operator: `0x${"0b".repeat(20)}`,
       payout: this.payout,
       asset: this.asset,
       ...(this.enclave === undefined ? { signer: signerFromKey(`0x${"77".repeat(32)}`) } : { enclave: this.enclave }),
-      store: new ReceiptStore(this.commits),
+      store: new ReceiptStore(this.#nodeCommits ?? this.commits),
       bearerToken: "unused",
       logger,
       upstream: { baseUrl: this.#upstreamUrl ?? this.upstream.url },
       offers: [{ id: "talker", modelId: `0x${"cd".repeat(32)}`, feeWei: CAP }],
     });
+    this.seller = this.remote ? await this.#reach(this.node) : undefined;
     this.lane = new ChannelLane({
       domain: DOMAIN,
       asset: this.asset,
       assetName: "OpenGradient",
       assetVersion: "1",
       receiverAuthorizer: AUTHORIZER,
-      sellers: [this.node],
+      sellers: [this.seller ?? this.node],
       commits: this.commits,
       rail: { verify: (...args) => this.rail.verify(...args), settle: (...args) => this.rail.settle(...args) },
       readChannels: (ids) => {
@@ -124,8 +134,22 @@ export class LaneFixture {
   async close(): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));
+    await this.seller?.stop();
     await this.node.stop();
     this.commits.close();
+    this.#nodeCommits?.close();
+  }
+
+  async #reach(node: ForwardingNode): Promise<RemoteSeller> {
+    await node.start();
+    const seller = new RemoteSeller({
+      ...{ domain: DOMAIN, operator: node.operator, payout: node.payout, asset: node.asset, commits: this.commits },
+      node: { url: await this.between(node.url), token: "unused" },
+      logger: pino({ level: "silent" }),
+      pollMs: 20,
+    });
+    await seller.start();
+    return seller;
   }
 
   get url(): string {

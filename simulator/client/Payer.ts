@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { x402Client } from "@x402/core/client";
-import { decodePaymentRequiredHeader, decodePaymentResponseHeader } from "@x402/core/http";
 import type { PaymentRequired, PaymentRequirements, SettleResponse } from "@x402/core/types";
 import { ExactEvmScheme } from "@x402/evm/exact/client";
 import { UptoEvmScheme } from "@x402/evm/upto/client";
@@ -9,10 +8,12 @@ import type { Provider, Signer } from "ethers";
 import type { Tariff } from "../receipts/tariff.ts";
 import type { Channel, ChannelStore } from "./ChannelStore.ts";
 import { PaymentDeclinedError, VerificationError } from "./ClientError.ts";
+import { isBusy, isSuccess, requiredBy, withoutState } from "./gatewayReplies.ts";
 import { toRequest, type OutgoingRequest } from "./OutgoingRequest.ts";
 import { OutstandingPayments } from "./OutstandingPayments.ts";
 import { PaymentChannels } from "./PaymentChannels.ts";
 import { choose, type PaymentLimits } from "./PaymentLimits.ts";
+import { targetOf } from "./requestTarget.ts";
 import { IDEMPOTENCY_HEADER, signedPayment, tariffOf, type SignedPayment } from "./SignedPayment.ts";
 import { UptoSessions } from "./UptoSessions.ts";
 import { WalletGuard } from "./WalletGuard.ts";
@@ -91,7 +92,7 @@ export class Payer {
     const session = this.#sessions.find(payment);
     if (session !== undefined) session.spentWei += feeWei;
     this.#outstanding.explain(payment, feeWei);
-    if (payment.voucher !== undefined) (await this.#start()).channels.charge(payment, feeWei);
+    if (payment.voucher !== undefined) (await this.#start()).channels.ledger.charge(payment, feeWei);
     payment.free?.();
   }
 
@@ -109,7 +110,7 @@ export class Payer {
   /** The request failed, and costs nothing. @param stated PAYMENT-RESPONSE: a deposit that came with it may have been made all the same. */
   async fail(payment: OpenPayment, stated: string | null): Promise<void> {
     if (payment.voucher?.depositWei !== undefined && isSuccess(stated)) {
-      (await this.#start()).channels.deposited(payment.voucher);
+      (await this.#start()).channels.ledger.deposited(payment.voucher);
     }
     payment.free?.();
   }
@@ -124,7 +125,7 @@ export class Payer {
    * @throws VerificationError channel_state_mismatch
    */
   async checkStatement(payment: SignedPayment, extra: unknown, feeWei: bigint): Promise<void> {
-    if (payment.voucher !== undefined) (await this.#start()).channels.checkStatement(payment, extra, feeWei);
+    if (payment.voucher !== undefined) (await this.#start()).channels.ledger.checkStatement(payment, extra, feeWei);
   }
 
   /** The channels with a gateway, or all. */
@@ -260,7 +261,7 @@ export class Payer {
       wallet,
       limits,
       provider,
-      voucherCeilingWei: (id) => channels.ceilingWei(id),
+      voucherCeilingWei: (id) => channels.ledger.ceilingWei(id),
     });
     const channels = new PaymentChannels({
       store: options.store,
@@ -295,46 +296,5 @@ const forRequest = (
 
 /** The application's own, if it has one. */
 const keyOf = ({ headers }: OutgoingRequest): string => headers.get(IDEMPOTENCY_HEADER) ?? randomUUID();
-
-function requiredBy(response: Response): PaymentRequired | undefined {
-  try {
-    const required = decodePaymentRequiredHeader(response.headers.get("payment-required") ?? "");
-    return required.x402Version === 2 && Array.isArray(required.accepts) ? required : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-const isBusy = (response: Response): boolean =>
-  response.status === 402 && requiredBy(response)?.error?.endsWith("channel_busy") === true;
-
-function isSuccess(stated: string | null): boolean {
-  try {
-    return stated !== null && decodePaymentResponseHeader(stated).success;
-  } catch {
-    return false;
-  }
-}
-
-/** What a gateway says about a channel is no part of what is offered. */
-function withoutState(offer: PaymentRequirements): PaymentRequirements {
-  const isState = (name: string): boolean => name === "channelState" || name === "voucherState";
-  const extra = Object.fromEntries(Object.entries(offer.extra ?? {}).filter(([name]) => !isState(name)));
-  return { ...offer, extra };
-}
-
-/** Requests that cost the same at the same place: the gateway, the route, the model, and the enclave if one is named. */
-function targetOf({ url, body, headers }: OutgoingRequest): string {
-  const { origin, pathname } = new URL(url);
-  return JSON.stringify([origin, pathname, headers.get("x-og-model") ?? modelOf(body), headers.get("x-tee-id")]);
-}
-
-function modelOf(body: Buffer): unknown {
-  try {
-    return (JSON.parse(body.toString("utf8")) as { model?: unknown }).model;
-  } catch {
-    return undefined;
-  }
-}
 
 const systemSeconds = (): number => Math.floor(Date.now() / 1000);

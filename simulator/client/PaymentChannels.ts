@@ -6,16 +6,16 @@ import {
   computeChannelId,
   readChannelBalanceAndTotalClaimed,
   type BatchSettlementDepositStrategyContext,
-  type ClientChannelStorage,
 } from "@x402/evm/batch-settlement/client";
 import { toBeHex } from "ethers";
 import { uint96Schema, type Hex } from "../receipts/types.ts";
+import { ChannelLedger } from "./ChannelLedger.ts";
 import type { Channel, ChannelStore } from "./ChannelStore.ts";
-import { falseState, parseStatement } from "./channelStatement.ts";
+import { parseStatement } from "./channelStatement.ts";
 import { PaymentDeclinedError } from "./ClientError.ts";
 import { probeAnsweredBy } from "./probeAnsweredBy.ts";
 import type { PaymentLimits } from "./PaymentLimits.ts";
-import { signedPayment, type SignedPayment, type Voucher } from "./SignedPayment.ts";
+import { signedPayment, type SignedPayment } from "./SignedPayment.ts";
 import { Turnstile } from "./Turnstile.ts";
 import type { WalletGuard } from "./WalletGuard.ts";
 
@@ -40,24 +40,20 @@ export interface HeldChannel {
 const WRONG_TOTAL = /cumulative_amount_(mismatch|below_claimed)$/;
 
 /**
- * The payer's channels. x402's own client signs deposits and vouchers; what has been charged is counted here, from receipts, and a gateway's word
- * for it is taken only as far as it can be: up to the voucher of a request whose answer was lost.
+ * The payer's channels. x402's own client signs deposits and vouchers, for what the ledger says has been charged.
  *
  * One request at a time has a channel, since its voucher is for the sum so far and the next price. More at once take more channels.
  */
 export class PaymentChannels {
+  /** What was charged. */
+  readonly ledger: ChannelLedger;
   readonly #options: PaymentChannelsOptions;
   readonly #turnstiles = new Map<Hex, Turnstile>();
   readonly #lanes = new Map<Hex, { scheme: BatchSettlementEvmScheme; client: x402Client }>();
 
   constructor(options: PaymentChannelsOptions) {
     this.#options = options;
-  }
-
-  /** The most that a voucher may be for: what is charged, and one request more. */
-  ceilingWei(id: Hex): bigint | undefined {
-    const channel = this.#options.store.get(id);
-    return channel && channel.chargedWei + this.#options.limits.maxPaymentWei;
+    this.ledger = new ChannelLedger(options.store, options.limits.maxPaymentWei);
   }
 
   /** The channels of one gateway, or all. */
@@ -93,49 +89,6 @@ export class PaymentChannels {
     return this.#turnstile(channelId).pass(signal);
   }
 
-  /** Counts a fee that a receipt proves. */
-  charge({ voucher }: SignedPayment, feeWei: bigint): void {
-    if (voucher === undefined) return;
-    const channel = this.#known(voucher.channelId);
-    const totalWei = voucher.baseWei + feeWei;
-    // the gateway may have told of it before, when the answer was lost: then it is proven now
-    const told = totalWei <= channel.chargedWei;
-    this.#options.store.put({
-      ...channel,
-      chargedWei: told ? channel.chargedWei : totalWei,
-      unprovenWei: told && channel.unprovenWei >= feeWei ? channel.unprovenWei - feeWei : channel.unprovenWei,
-    });
-    this.deposited(voucher);
-  }
-
-  /** The deposit that came with a voucher was made. */
-  deposited({ channelId, depositWei }: Voucher): void {
-    const { deposit, ...channel } = this.#known(channelId);
-    if (deposit === undefined || depositWei === undefined) return;
-    this.#options.store.put({ ...channel, balanceWei: channel.balanceWei + deposit.wei });
-  }
-
-  /**
-   * Compares what PAYMENT-RESPONSE says of the channel with the receipt.
-   * @throws VerificationError channel_state_mismatch
-   */
-  checkStatement({ voucher }: SignedPayment, extra: unknown, feeWei: bigint): void {
-    if (voucher === undefined || extra === undefined) return;
-    const { chargedAmount, channelState } = parseStatement(extra);
-    if (channelState?.channelId !== undefined && channelState.channelId !== voucher.channelId) {
-      throw falseState(`The answer is for channel ${channelState.channelId}, not for ${voucher.channelId}`);
-    }
-    if (chargedAmount !== undefined && chargedAmount !== feeWei) {
-      throw falseState(`The gateway says it charged ${chargedAmount} wei, and its receipt says ${feeWei}`);
-    }
-    const total = channelState?.chargedCumulativeAmount;
-    if (total !== undefined && total !== voucher.baseWei + feeWei) {
-      throw falseState(
-        `The gateway says it charged ${total} wei in all, and the receipts say ${voucher.baseWei + feeWei}`,
-      );
-    }
-  }
-
   /**
    * Takes a refusal of a voucher as news about the channel.
    * @returns whether a new voucher may be accepted.
@@ -145,23 +98,23 @@ export class PaymentChannels {
     if (voucher === undefined || !WRONG_TOTAL.test(required.error ?? "")) return false;
     const offer = required.accepts.find(({ extra, ...rest }) => this.#isOf(voucher.channelId, { ...rest, extra }));
     if (offer === undefined) return false;
-    const { complete, chargedWei, signedWei, salt } = this.#known(voucher.channelId);
+    const { complete, chargedWei, signedWei, salt } = this.ledger.known(voucher.channelId);
     const toldWei = parseStatement(offer.extra).channelState?.chargedCumulativeAmount;
     if (!complete && (toldWei === undefined || toldWei > signedWei)) {
       // a voucher that this store has not seen: our own signature proves it, or the chain, which the package asks
       const proven = await this.#lane(salt).scheme.processCorrectivePaymentRequired({ ...required, accepts: [offer] });
-      if (!proven && toldWei !== undefined) this.#believe(voucher.channelId, toldWei);
+      if (!proven && toldWei !== undefined) this.ledger.believe(voucher.channelId, toldWei);
     } else if (toldWei !== undefined) {
-      this.#believe(voucher.channelId, toldWei);
+      this.ledger.believe(voucher.channelId, toldWei);
     }
-    return this.#known(voucher.channelId).chargedWei !== chargedWei;
+    return this.ledger.known(voucher.channelId).chargedWei !== chargedWei;
   }
 
   /** Asks a gateway to pay back what its channels hold unspent. Needs no transaction of ours. */
   async refund(gateway: string, url: string, send: typeof fetch): Promise<SettleResponse[]> {
     const settled: SettleResponse[] = [];
     for (const { id, salt, offer } of this.list(gateway)) {
-      const { balanceWei, chargedWei } = this.#known(id);
+      const { balanceWei, chargedWei } = this.ledger.known(id);
       if (balanceWei <= chargedWei) continue;
       const release = await this.#turnstile(id).pass(AbortSignal.timeout(60_000));
       try {
@@ -174,7 +127,7 @@ export class PaymentChannels {
   }
 
   async #pay(id: Hex, salt: Hex, required: PaymentRequired): Promise<SignedPayment> {
-    const channel = this.#known(id);
+    const channel = this.ledger.known(id);
     const [offer] = required.accepts;
     const maxClaimableWei = channel.chargedWei + BigInt(offer!.amount);
     const now = BigInt(Math.floor(Date.now() / 1000));
@@ -187,7 +140,7 @@ export class PaymentChannels {
     const { voucher, header } = payment;
     const depositWei = voucher?.depositWei;
     this.#options.store.put({
-      ...this.#known(id),
+      ...this.ledger.known(id),
       signedWei: maxClaimableWei > channel.signedWei ? maxClaimableWei : channel.signedWei,
       ...(depositWei !== undefined && {
         deposit: { wei: depositWei, maxClaimableWei, header, validBefore: now + BigInt(offer!.maxTimeoutSeconds) },
@@ -199,7 +152,7 @@ export class PaymentChannels {
   /** How much to deposit. @throws PaymentDeclinedError */
   #deposit({ channelId, minimumDepositAmount, paymentRequirements }: BatchSettlementDepositStrategyContext): bigint {
     const { depositWei, limits } = this.#options;
-    const { balanceWei, chargedWei, deposit } = this.#known(channelId.toLowerCase() as Hex);
+    const { balanceWei, chargedWei, deposit } = this.ledger.known(channelId.toLowerCase() as Hex);
     const neededWei = BigInt(minimumDepositAmount);
     const wanted = uint96Schema.safeParse(paymentRequirements.extra.minDeposit);
     const pendingWei = deposit === undefined || deposit.validBefore * 1000n < Date.now() ? 0n : deposit.wei;
@@ -214,23 +167,6 @@ export class PaymentChannels {
     const targets = [neededWei, depositWei, wanted.success ? wanted.data : 0n];
     const targetWei = targets.reduce((most, each) => (each > most ? each : most));
     return targetWei < roomWei ? targetWei : roomWei;
-  }
-
-  /** A gateway's word on what it has charged altogether. */
-  #believe(id: Hex, chargedWei: bigint): void {
-    const channel = this.#known(id);
-    if (chargedWei > channel.signedWei) {
-      throw falseState(
-        `The gateway claims ${chargedWei} wei of channel ${id}, and no voucher is for more than ${channel.signedWei}`,
-      );
-    }
-    if (chargedWei < channel.chargedWei - channel.unprovenWei) {
-      throw falseState(
-        `The gateway knows of ${chargedWei} wei of channel ${id} only, and its receipts are for ${channel.chargedWei}`,
-      );
-    }
-    const unprovenWei = channel.unprovenWei + chargedWei - channel.chargedWei;
-    this.#options.store.put({ ...channel, chargedWei, unprovenWei: unprovenWei > 0n ? unprovenWei : 0n });
   }
 
   /** A channel this store does not know may be one that another store has forgotten. */
@@ -278,7 +214,7 @@ export class PaymentChannels {
     const depositMultiplier = maxPaymentWei === 0n ? 3 : Math.max(3, Number(maxDepositWei / maxPaymentWei) + 1);
     const scheme = new BatchSettlementEvmScheme(guard.channels, {
       salt,
-      storage: this.#storage,
+      storage: this.ledger.storage,
       depositPolicy: { depositMultiplier },
       depositStrategy: (context) => this.#deposit(context),
     });
@@ -291,35 +227,6 @@ export class PaymentChannels {
     return lane;
   }
 
-  /** The package's view of the store. What it writes is a gateway's word, or a refund we asked for. */
-  readonly #storage: ClientChannelStorage = {
-    get: (key) => {
-      const { balanceWei, chargedWei } = this.#known(key as Hex);
-      return Promise.resolve({ balance: balanceWei.toString(), chargedCumulativeAmount: chargedWei.toString() });
-    },
-    set: (key, { chargedCumulativeAmount, balance, signedMaxClaimable, totalClaimed }) => {
-      const channel = this.#known(key as Hex);
-      // it has found our signature on this voucher, or the chain has
-      const signedWei = max(BigInt(signedMaxClaimable ?? 0), BigInt(totalClaimed ?? 0));
-      const balanceWei = BigInt(balance ?? channel.balanceWei);
-      this.#options.store.put({ ...channel, balanceWei, signedWei: max(signedWei, channel.signedWei) });
-      if (chargedCumulativeAmount !== undefined) this.#believe(channel.id, BigInt(chargedCumulativeAmount));
-      return Promise.resolve();
-    },
-    delete: (key) => {
-      // refunded: nothing is left to spend, but what was charged stays so for the next deposit
-      const channel = this.#known(key as Hex);
-      this.#options.store.put({ ...channel, balanceWei: channel.chargedWei });
-      return Promise.resolve();
-    },
-  };
-
-  #known(id: Hex): Channel {
-    const channel = this.#options.store.get(id);
-    if (channel === undefined) throw falseState(`Channel ${id} is not ours`);
-    return channel;
-  }
-
   #turnstile(id: Hex): Turnstile {
     const known = this.#turnstiles.get(id) ?? new Turnstile();
     this.#turnstiles.set(id, known);
@@ -327,7 +234,7 @@ export class PaymentChannels {
   }
 
   #isOf(id: Hex, offer: PaymentRequirements): boolean {
-    return offer.scheme === "batch-settlement" && this.#idOf(offer, this.#known(id).salt) === id;
+    return offer.scheme === "batch-settlement" && this.#idOf(offer, this.ledger.known(id).salt) === id;
   }
 
   #idOf(offer: PaymentRequirements, salt: Hex): Hex {
@@ -335,5 +242,3 @@ export class PaymentChannels {
     return computeChannelId(config, offer.network).toLowerCase() as Hex;
   }
 }
-
-const max = (a: bigint, b: bigint): bigint => (a > b ? a : b);

@@ -1,4 +1,3 @@
-import type { x402Facilitator } from "@x402/core/facilitator";
 import type { FacilitatorClient } from "@x402/core/server";
 import type {
   Network,
@@ -15,59 +14,15 @@ import { TransactionSubmitter } from "../chain/TransactionSubmitter.ts";
 import type { Hex } from "../receipts/types.ts";
 import { ChannelRail, type ClaimChannels } from "./ChannelRail.ts";
 import type { ChannelState } from "./channelState.ts";
-import { isVoucher, parseVoucher } from "./channelPayment.ts";
 import { paymentOutcome } from "./outcome/paymentOutcome.ts";
 import { parsePayment, type AnyPayment } from "./parsePayment.ts";
+import { invalid, PaymentChecks } from "./PaymentChecks.ts";
 import { PaymentError } from "./PaymentError.ts";
 import type { DeadLetterPage, PaymentJob, PaymentStore } from "./PaymentStore.ts";
+import { PaymentSettler } from "./PaymentSettler.ts";
+import type { ChannelPayments, DeferredPayments, EnqueueOptions, SettleOptions } from "./SellerServices.ts";
+import { DEFAULT_SETTLER_OPTIONS, type PaymentSettlerOptions } from "./settlerOptions.ts";
 import { SqlitePaymentStore } from "./SqlitePaymentStore.ts";
-import { DEFAULT_SETTLER_OPTIONS, PaymentSettler, type PaymentSettlerOptions } from "./PaymentSettler.ts";
-import { QuickVerifier } from "./quickVerify.ts";
-import { stockFacilitator } from "./stockFacilitator.ts";
-
-/** A payment that is owed: it is charged when the chain gets to it, while its answer is already out. */
-export interface DeferredPayments {
-  /**
-   * Makes the payment durable; from then on it is charged once, whatever crashes. It has to be verified before.
-   * @throws PaymentError
-   */
-  enqueue(payload: PaymentPayload, requirements: PaymentRequirements, options?: EnqueueOptions): Promise<PaymentJob>;
-  /** The job of a payment, if there is one. */
-  job(payload: PaymentPayload, requirements: PaymentRequirements): Promise<PaymentJob | undefined>;
-  /** Calls `listener` with each job that ends, settled or dead. @returns how to stop that. */
-  onOutcome(listener: (job: PaymentJob) => void): () => void;
-  /** Wei the payer has promised and not yet paid. */
-  outstandingWei(payer: Hex): Promise<bigint>;
-  /** Wei the payer was served for and can no longer be charged. */
-  defaultedWei(payer: Hex): Promise<bigint>;
-}
-
-/** What a seller does with payment channels beside verifying and settling payments of theirs. */
-export interface ChannelPayments {
-  /**
-   * Claims vouchers, at most 100 channels of one receiver, and moves what it has claimed to it, in one transaction. Durable; the same
-   * claims again are the same job.
-   * @throws PaymentError
-   */
-  claimChannels(claim: ClaimChannels): Promise<PaymentJob>;
-  /** Channels as the chain has them now, in the order of their ids. */
-  channelStates(channelIds: readonly Hex[]): Promise<ChannelState[]>;
-}
-
-export interface EnqueueOptions {
-  /** Wei to charge, at most what was signed; only `upto` charges less. 0 charges nothing and uses the authorization up all the same. */
-  amountWei?: bigint;
-}
-
-export interface SettleOptions {
-  /**
-   * What a payment gets that was settled by an earlier call, or is being settled by one. `answer`: the same outcome, for sellers that
-   * ask again after a crash. `refuse`: a refusal, for sellers that keep no record of their own: one signature then buys one answer. Who
-   * was told "settlement_pending" may ask again either way.
-   * Default `answer`.
-   */
-  repeated?: "answer" | "refuse";
-}
 
 export interface FacilitatorOptions {
   chain: Chain;
@@ -102,8 +57,7 @@ export class Facilitator implements FacilitatorClient, DeferredPayments, Channel
   readonly store: PaymentStore;
   readonly #options: FacilitatorOptions;
   readonly #channels: ChannelRail;
-  #core: x402Facilitator | undefined;
-  #quick: QuickVerifier | undefined;
+  readonly #checks: PaymentChecks;
   readonly #confirmationTimeoutMs: number;
   /** Keys of the calls of `settle` under way. */
   readonly #settling = new Set<string>();
@@ -117,33 +71,20 @@ export class Facilitator implements FacilitatorClient, DeferredPayments, Channel
     this.store = typeof outboxFile === "string" ? new SqlitePaymentStore(outboxFile) : outboxFile;
     const submitter = new TransactionSubmitter({ chain, signer, logger, confirmations });
     const explain = async (payment: AnyPayment): Promise<string | undefined> =>
-      (await this.#checkSettlement(payment)).invalidReason;
+      (await this.#checks.checkSettlement(payment)).invalidReason;
     this.settler = new PaymentSettler({ store: this.store, chain, submitter, logger, explain }, settler);
     this.#confirmationTimeoutMs = { ...DEFAULT_SETTLER_OPTIONS, ...settler }.confirmationTimeoutMs;
-    this.#channels = new ChannelRail({
-      network: this.network,
+    const { network } = this;
+    const channels = (this.#channels = new ChannelRail({
+      network,
       provider: chain.provider,
       authorizer: receiverAuthorizer,
-    });
+    }));
+    this.#checks = new PaymentChecks({ ...options, network, channels });
   }
 
   async start(): Promise<void> {
-    const { chain, signer, receiverAuthorizer, plainTokens = [], logger } = this.#options;
-    const authorizer = receiverAuthorizer && (await receiverAuthorizer.getAddress());
-    const address = (await signer.getAddress()) as Hex;
-    this.#quick = new QuickVerifier({
-      provider: chain.provider,
-      chainId: chain.chainId,
-      facilitator: address.toLowerCase() as Hex,
-      tokens: plainTokens.map((token) => token.toLowerCase() as Hex),
-    });
-    this.#core = await stockFacilitator({
-      network: this.network,
-      address,
-      provider: chain.provider,
-      receiverAuthorizer: authorizer as Hex | undefined,
-      logger,
-    });
+    await this.#checks.start();
     await this.settler.start();
   }
 
@@ -155,7 +96,7 @@ export class Facilitator implements FacilitatorClient, DeferredPayments, Channel
 
   /** Kinds, extensions and signers, as stock resource servers ask for them. */
   getSupported(): Promise<SupportedResponse> {
-    return Promise.resolve(this.#started().getSupported() as SupportedResponse);
+    return Promise.resolve(this.#checks.supported());
   }
 
   /**
@@ -164,10 +105,11 @@ export class Facilitator implements FacilitatorClient, DeferredPayments, Channel
    * `INVALID_REASONS`); chain errors are thrown.
    */
   async verify(payload: PaymentPayload, requirements: PaymentRequirements): Promise<VerifyResponse> {
-    if (isVoucher(payload, requirements)) return this.#verifyVoucher(payload, requirements);
-    const payment = this.#tryParse(payload, requirements);
+    const voucher = await this.#checks.checkVoucher(payload, requirements);
+    if (voucher !== undefined) return voucher;
+    const payment = this.#checks.parse(payload, requirements);
     if (payment instanceof PaymentError) return invalid(payment);
-    const verdict = await this.#check(payment);
+    const verdict = await this.#checks.check(payment);
     if (!verdict.isValid) return verdict;
     if (!(await this.#isSpokenFor(payment))) return verdict;
     return { isValid: false, invalidReason: usedReason(payment), payer: payment.payer };
@@ -182,7 +124,7 @@ export class Facilitator implements FacilitatorClient, DeferredPayments, Channel
     requirements: PaymentRequirements,
     { repeated = "answer" }: SettleOptions = {},
   ): Promise<SettleResponse> {
-    const payment = await this.#prepare(payload, requirements);
+    const payment = await this.#checks.prepare(payload, requirements);
     if (payment instanceof PaymentError) return this.#failure(payment.code, payment.message);
     const busy = this.#settling.has(payment.key);
     this.#settling.add(payment.key);
@@ -207,7 +149,7 @@ export class Facilitator implements FacilitatorClient, DeferredPayments, Channel
 
   /** Like `verify`, for a payment about to be settled: the requirements say what is charged, which with `upto` may be less than was signed. */
   async verifySettlement(payload: PaymentPayload, requirements: PaymentRequirements): Promise<VerifyResponse> {
-    const payment = await this.#prepare(payload, requirements);
+    const payment = await this.#checks.prepare(payload, requirements);
     if (payment instanceof PaymentError) return invalid(payment);
     const refused = await this.#refusal(payment);
     if (refused === undefined) return { isValid: true, payer: payment.payer };
@@ -219,7 +161,7 @@ export class Facilitator implements FacilitatorClient, DeferredPayments, Channel
     requirements: PaymentRequirements,
     { amountWei }: EnqueueOptions = {},
   ): Promise<PaymentJob> {
-    const payment = this.#tryParse(payload, requirements, amountWei);
+    const payment = this.#checks.parse(payload, requirements, amountWei);
     if (payment instanceof PaymentError) throw payment;
     const signedWei = "authorization" in payment ? payment.authorization.valueWei : payment.amountWei;
     if (payment.amountWei > signedWei || (payment.kind !== "upto/permit2" && payment.amountWei !== signedWei)) {
@@ -284,7 +226,7 @@ export class Facilitator implements FacilitatorClient, DeferredPayments, Channel
 
   /** Why a payment cannot be settled; undefined when it can, or when it is settled on chain already. */
   async #refusal(payment: AnyPayment): Promise<SettleResponse | undefined> {
-    const verdict = await this.#checkSettlement(payment);
+    const verdict = await this.#checks.checkSettlement(payment);
     if (verdict.isValid) {
       if (!("authorization" in payment) || payment.amountWei <= payment.authorization.valueWei) return undefined;
       return this.#failure("invalid_upto_evm_payload_settlement_exceeds_amount", undefined, payment);
@@ -306,50 +248,6 @@ export class Facilitator implements FacilitatorClient, DeferredPayments, Channel
     return job.status === "settled" || job.patience === "until-expiry";
   }
 
-  async #verifyVoucher(payload: PaymentPayload, requirements: PaymentRequirements): Promise<VerifyResponse> {
-    try {
-      const parsed = parseVoucher(payload, requirements);
-      return await this.#started().verify(parsed.payload, parsed.requirements);
-    } catch (error) {
-      if (error instanceof PaymentError) return invalid(error);
-      throw error;
-    }
-  }
-
-  /** What the x402 packages say of a payment, or would say; what it would be settled for does not matter to them. */
-  async #check(payment: AnyPayment, requirements: PaymentRequirements = payment.requirements): Promise<VerifyResponse> {
-    if ("action" in payment && payment.action.type !== "deposit") return this.#channels.check(payment);
-    const quick = "authorization" in payment ? await this.#quick?.verify(payment, requirements) : undefined;
-    return quick ?? this.#started().verify(payment.payload, requirements);
-  }
-
-  /** The same for a payment about to be settled: `upto` permits more than it is settled for. */
-  #checkSettlement(payment: AnyPayment): Promise<VerifyResponse> {
-    if (payment.kind !== "upto/permit2") return this.#check(payment);
-    return this.#check(payment, { ...payment.requirements, amount: payment.authorization.valueWei.toString() });
-  }
-
-  async #prepare(payload: PaymentPayload, requirements: PaymentRequirements): Promise<AnyPayment | PaymentError> {
-    const payment = this.#tryParse(payload, requirements);
-    if (payment instanceof PaymentError || !("action" in payment)) return payment;
-    return this.#channels.prepare(payment).catch((error: unknown) => {
-      if (error instanceof PaymentError) return error;
-      throw error;
-    });
-  }
-
-  #tryParse(payload: PaymentPayload, requirements: PaymentRequirements, amountWei?: bigint): AnyPayment | PaymentError {
-    try {
-      const payment = parsePayment(payload, requirements, amountWei);
-      const { network } = payment;
-      if (network === this.network) return payment;
-      return new PaymentError("unsupported_network", `Expected a payment on ${this.network}, found one on ${network}`);
-    } catch (error) {
-      if (error instanceof PaymentError) return error;
-      throw error;
-    }
-  }
-
   #failure(errorReason: string, errorMessage?: string, payment?: AnyPayment): SettleResponse {
     return {
       success: false,
@@ -360,18 +258,7 @@ export class Facilitator implements FacilitatorClient, DeferredPayments, Channel
       ...(payment !== undefined && { payer: payment.payer }),
     };
   }
-
-  #started(): x402Facilitator {
-    if (this.#core === undefined) throw new PaymentError("stopped", "Call start() before using the facilitator");
-    return this.#core;
-  }
 }
-
-const invalid = ({ code, message }: PaymentError): VerifyResponse => ({
-  isValid: false,
-  invalidReason: code,
-  invalidMessage: message,
-});
 
 /** The packages' words for a nonce that was used, where they have one. */
 function usedReason({ kind }: AnyPayment): string {

@@ -1,7 +1,4 @@
 import { EventEmitter } from "node:events";
-import type { Logger } from "pino";
-import type { Chain } from "../chain/connectChain.ts";
-import type { TransactionSubmitter } from "../chain/TransactionSubmitter.ts";
 import type { Hex } from "../receipts/types.ts";
 import { ApprovalSponsor } from "./ApprovalSponsor.ts";
 import { BulkTransfers } from "./BulkTransfers.ts";
@@ -12,63 +9,12 @@ import { parsePayment, type AnyPayment } from "./parsePayment.ts";
 import type { Payment } from "./payment.ts";
 import { PaymentError } from "./PaymentError.ts";
 import { failureText, PaymentSender, REVERTED, type SendOptions } from "./PaymentSender.ts";
-import type { Patience, PaymentJob, PaymentStore, SignedTransaction } from "./PaymentStore.ts";
+import type { Patience, PaymentJob, SignedTransaction } from "./PaymentStore.ts";
+import { RecentBlock } from "./RecentBlock.ts";
+import { DEFAULT_SETTLER_OPTIONS, type PaymentSettlerOptions, type PaymentSettlerParts } from "./settlerOptions.ts";
 
-export interface PaymentSettlerOptions {
-  /** Payments worked on at the same time. */
-  concurrency: number;
-  /** ERC-3009 payments settled by one transaction, at most; 1 to send each alone. */
-  bulkSize: number;
-  /** Such transactions under way at a time. */
-  bulkLanes: number;
-  /** Pause after a failed attempt: doubled with each, up to the maximum. */
-  minRetryMs: number;
-  maxRetryMs: number;
-  /** After this many attempts something without a deadline, as a claim, is given up when the contract refuses it. */
-  maxAttempts: number;
-  /** How long one attempt waits for its transaction to be mined. */
-  confirmationTimeoutMs: number;
-  /** How long other facilitators keep off a job that this one works on; renewed while it does. */
-  leaseMs: number;
-  /** How often the store is looked into when nothing else tells that there is work, or an outcome. */
-  pollMs: number;
-  /** An authorization counts as expired this long after it is, by the later of the chain's and this machine's clock. */
-  expiryMarginMs: number;
-  /** Most gas of a payer's approval that is paid for. */
-  approvalMaxGas: bigint;
-}
-
-export const DEFAULT_SETTLER_OPTIONS: PaymentSettlerOptions = {
-  concurrency: 256,
-  bulkSize: 100,
-  bulkLanes: 2,
-  minRetryMs: 250,
-  maxRetryMs: 30_000,
-  maxAttempts: 6,
-  confirmationTimeoutMs: 60_000,
-  leaseMs: 30_000,
-  pollMs: 1_000,
-  expiryMarginMs: 60_000,
-  approvalMaxGas: 100_000n,
-};
-
-export interface PaymentSettlerParts {
-  store: PaymentStore;
-  chain: Chain;
-  /** Pays the gas. */
-  submitter: TransactionSubmitter;
-  logger: Logger;
-  /** Why a payment would be refused now, in the words of x402; asked when a seller waits for one that failed. */
-  explain?: (payment: AnyPayment) => Promise<string | undefined>;
-}
-
-/** The lower bound of an authorization's use may be as old as this; asking for the block number each time would cost a call. */
-const HEAD_TTL_MS = 10_000;
 /** A stop does not wait longer for the chain: the store knows what is under way. */
 const STOP_MS = 2_000;
-/** Deeper than any reorganisation that an L2 or a local chain sees. */
-const REORG_BLOCKS = 64;
-
 interface SettlerEvents {
   /** The payment is on chain. */
   settled: [PaymentJob];
@@ -87,10 +33,10 @@ export class PaymentSettler extends EventEmitter<SettlerEvents> {
   readonly #jobs: LeasedJobs;
   readonly #sender: PaymentSender;
   readonly #bulk: BulkTransfers;
+  readonly #recent: RecentBlock;
   /** Not finished when last seen here; somebody else may finish them. */
   readonly #watched = new Set<string>();
   #watch: NodeJS.Timeout | undefined;
-  #head: { block: number; untilMs: number } | undefined;
 
   /** @param parts the submitter not started: it lives and ends with the settler. */
   constructor(parts: PaymentSettlerParts, options: Partial<PaymentSettlerOptions> = {}) {
@@ -104,6 +50,7 @@ export class PaymentSettler extends EventEmitter<SettlerEvents> {
     this.#jobs = new LeasedJobs({ store, logger, limit, leaseMs, pollMs, work: (job) => this.#work(job) });
     const approvals = new ApprovalSponsor({ chain, submitter, maxGas, timeoutMs, logger });
     this.#sender = new PaymentSender({ submitter, approvals });
+    this.#recent = new RecentBlock(chain.provider);
     this.#bulk = new BulkTransfers({
       provider: chain.provider,
       sender: this.#sender,
@@ -353,13 +300,8 @@ export class PaymentSettler extends EventEmitter<SettlerEvents> {
   }
 
   /** A block old enough for whatever is not settled now not to be settled at its end. */
-  async recentBlock(): Promise<number> {
-    const now = Date.now();
-    if (this.#head === undefined || now > this.#head.untilMs) {
-      const block = await this.#parts.chain.provider.getBlockNumber();
-      this.#head = { block: Math.max(0, block - REORG_BLOCKS), untilMs: now + HEAD_TTL_MS };
-    }
-    return this.#head.block;
+  recentBlock(): Promise<number> {
+    return this.#recent.number();
   }
 }
 

@@ -1,7 +1,7 @@
 import type { FacilitatorClient } from "@x402/core/server";
 import type { Logger } from "pino";
-import type { DeferredPayments } from "../facilitator/Facilitator.ts";
 import type { PaymentJob } from "../facilitator/PaymentStore.ts";
+import type { DeferredPayments } from "../facilitator/SellerServices.ts";
 import type { Hex } from "../receipts/types.ts";
 import { GatewayError } from "./GatewayError.ts";
 import type { PayerBalances } from "./payments/PayerBalances.ts";

@@ -7,7 +7,7 @@ import { parseEther, Signature } from "ethers";
 import { pino } from "pino";
 import { Facilitator } from "../../../simulator/facilitator/Facilitator.ts";
 import type { PaymentJob } from "../../../simulator/facilitator/PaymentStore.ts";
-import type { PaymentSettlerOptions } from "../../../simulator/facilitator/PaymentSettler.ts";
+import type { PaymentSettlerOptions } from "../../../simulator/facilitator/settlerOptions.ts";
 import type { Chain } from "../../../simulator/chain/connectChain.ts";
 import { holdBlocks, startLocalChain, withProvider, type LocalChain } from "./localChain.ts";
 import { craftedPayment, requirementsFor, stockPayment } from "./payments.ts";

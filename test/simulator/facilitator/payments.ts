@@ -53,12 +53,16 @@ export interface AuthorizationFields {
   nonce: string;
 }
 
-/** A payment with any terms, signed by hand: for what an honest client would not sign. */
+/**
+ * A payment with any terms, signed by hand: for what an honest client would not sign.
+ * @param signedFor the chain that the signature is for.
+ */
 export async function craftedPayment(
   chain: LocalChain,
   payer: BaseWallet,
   requirements: PaymentRequirements,
   changes: Partial<AuthorizationFields> = {},
+  signedFor = chain.chainId,
 ): Promise<PaymentPayload> {
   const now = BigInt(Math.floor(Date.now() / 1000));
   const fields: AuthorizationFields = {
@@ -70,7 +74,7 @@ export async function craftedPayment(
     ...changes,
   };
   const signature = await payer.signTypedData(
-    { name: "OpenGradient", version: "1", chainId: chain.chainId, verifyingContract: requirements.asset },
+    { name: "OpenGradient", version: "1", chainId: signedFor, verifyingContract: requirements.asset },
     {
       TransferWithAuthorization: [
         { name: "from", type: "address" },

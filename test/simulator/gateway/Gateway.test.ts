@@ -246,6 +246,11 @@ describe("Gateway", () => {
       ["otherRecipient", "invalid_exact_evm_recipient_mismatch", crafted({ to: `0x${"98".repeat(20)}` })],
       ["otherRecipientInItsTermsToo", "no_matching_requirements", crafted({}, { payTo: `0x${"98".repeat(20)}` })],
       ["otherNetwork", "no_matching_requirements", crafted({}, { network: "eip155:8453" })],
+      [
+        "replayedFromAnotherChain",
+        "invalid_exact_evm_signature",
+        ({ accepted }) => craftedPayment(fixture.chain, fixture.payer, accepted, {}, 8453n),
+      ],
       ["expired", "payment_expires_too_soon", crafted({ validBefore: now - 10n })],
       ["expiresDuringTheInference", "payment_expires_too_soon", crafted({ validBefore: now + 100n })],
       ["notYetValid", "invalid_exact_evm_payload_authorization_valid_after", crafted({ validAfter: now + 1000n })],

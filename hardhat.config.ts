@@ -32,13 +32,14 @@ const permit2Compiler = {
   },
 };
 
-/** Cheap calls everywhere; two contracts have to mind the 24,576 bytes a contract may have. */
+/** Cheap calls everywhere; three contracts have to mind the 24,576 bytes a contract may have. */
 const solidity = {
   compilers: [compiler(1_000_000)],
   overrides: {
     [PERMIT2]: permit2Compiler,
     "contracts/settlement/ProofSettlement.sol": compiler(200),
     "contracts/nodes/NodeRegistry.sol": compiler(800),
+    "contracts/models/ModelRegistry.sol": compiler(2_000),
     // its eight working variables stay on the stack only without the IR
     "contracts/attestation/Sha384.sol": compiler(1_000_000, false),
   },

@@ -48,6 +48,14 @@ export const deploymentParametersSchema = z.strictObject({
     bond: z.int().min(0),
     submitterSlash: z.int().min(0),
   }),
+  /** ModelRegistry: how commitments of zk models are vouched for. */
+  zk: z.strictObject({
+    bond: wei,
+    accountability: seconds,
+    withdrawalDelay: seconds,
+    rewardBps: basisPoints,
+    voterSlashBps: basisPoints,
+  }),
   escrowProtocolBps: basisPoints,
   /** NitroAttestationVerifier: the root certificate, DER. AWS's on public chains. */
   attestationRoot: bytes,
@@ -109,9 +117,15 @@ export function checkDeploymentParameters(parameters: DeploymentParameters, chai
 }
 
 function publicRules(parameters: DeploymentParameters): [holds: boolean, problem: string][] {
-  const { owner, treasury, unbonding, minimums, terms, priceReporters } = parameters;
+  const { owner, treasury, unbonding, minimums, terms, zk, priceReporters } = parameters;
   const known = new Set<string>(devAccounts().map((account) => getAddress(account.address)));
-  const stakes = [parameters.inferenceStake, parameters.verifierStake, minimums.operatorStake, minimums.seatStake];
+  const stakes = [
+    parameters.inferenceStake,
+    parameters.verifierStake,
+    minimums.operatorStake,
+    minimums.seatStake,
+    zk.bond,
+  ];
   return [
     [owner !== ZERO_ADDRESS, "`owner` is not set: put the address that shall govern the contracts"],
     [treasury !== ZERO_ADDRESS, "`treasury` is not set: put the address that shall receive the supply"],
@@ -124,9 +138,10 @@ function publicRules(parameters: DeploymentParameters): [holds: boolean, problem
     [unbonding >= 7 * DAY, `\`unbonding\` is ${unbonding} s: expected 7 days or more`],
     [terms.window >= HOUR, `\`terms.window\` is ${terms.window} s: expected an hour or more`],
     [terms.accountability >= DAY, `\`terms.accountability\` is ${terms.accountability} s: expected a day or more`],
+    [zk.accountability >= DAY, `\`zk.accountability\` is ${zk.accountability} s: expected a day or more`],
     [minimums.seats >= 4, `\`minimums.seats\` is ${minimums.seats}: expected four verifiers or more`],
     [keccak256(parameters.attestationRoot) === AWS_ROOT, "`attestationRoot` is not AWS's: expected Root-G1"],
-    [stakes.every((stake) => stake >= OPG), "a stake is below one OPG: nobody would lose anything"],
+    [stakes.every((stake) => stake >= OPG), "a stake or bond is below one OPG: nobody would lose anything"],
     [
       minimums.operatorStake >= BigInt(terms.submitterSlash) * OPG,
       "`minimums.operatorStake` does not cover `terms.submitterSlash`",

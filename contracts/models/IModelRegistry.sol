@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {ZkStatus} from "./IZkVersions.sol";
+
 /// @title Models and their versions
 /// @notice A repository has an owner, who can hand it over; its versions never change. Receipts name a version: `modelId` is a
 /// hash over the content, so it stands for the same bytes on every chain view.
@@ -17,7 +19,7 @@ interface IModelRegistry {
     }
 
     /// @dev slot 0, which is all that settlement and escrow read: royaltyTo 160 | priceGwei 64 | royaltyBps 16 | modes 8;
-    /// slot 1: repositoryId 64 | publishedAt 40 | number 32; then contentHash, blobId
+    /// slot 1: repositoryId 64 | publishedAt 40 | number 32 | zkStatus 8 | zkShape 16 | zkSince 40; then contentHash, blobId
     struct Version {
         /// receives the royalty: the repository's owner when the version was published, or who it was assigned to since
         address royaltyTo;
@@ -30,6 +32,10 @@ interface IModelRegistry {
         uint64 repositoryId;
         uint40 publishedAt;
         uint32 number;
+        /// see `IZkVersions.zkVersion`
+        ZkStatus zkStatus;
+        uint16 zkShape;
+        uint40 zkSince;
         /// keccak256 of the model file, or of the manifest of its files
         bytes32 contentHash;
         /// Walrus id of the same bytes; zero for a model that is not published

@@ -61,13 +61,26 @@ struct ZkTerms {
 }
 
 /// @notice A network shape.
-/// @dev slot: verifier 160 | slots 32 | inputs 16 | outputs 16 | retired 8
+/// @dev slot: verifier 160 | slots 32 | inputs 16 | outputs 16 | inputWords 8 | outputWords 8 | retired 8
 struct Shape {
     IShapeVerifier verifier;
+    /// length of a model vector
     uint32 slots;
+    /// lanes of the input and the output tensor, and the words they are packed into
     uint16 inputs;
     uint16 outputs;
+    uint8 inputWords;
+    uint8 outputWords;
     bool retired;
+}
+
+/// @notice What a proof for a version is checked with.
+struct ZkCommitment {
+    IShapeVerifier verifier;
+    uint256 x;
+    uint256 y;
+    uint256 inputWords;
+    uint256 outputWords;
 }
 
 /// @notice A commitment on its way to be recomputed on chain.
@@ -106,6 +119,7 @@ interface IZkVersions {
     event ZkProvenWrong(bytes32 indexed modelId, address indexed challenger, uint256 reward, uint256 slashed);
 
     error InvalidZkTerms();
+    error RepositoryNotFound(uint256 repositoryId);
     error InvalidShape(IShapeVerifier verifier);
     error DevelopmentKey(uint256 chainId);
     error ShapeKnown(bytes32 keyHash);
@@ -157,8 +171,9 @@ interface IZkVersions {
 
     /// @notice Recomputes a commitment, step by step, in a state of the caller's own, to prove it wrong. Call it with as many chunks as
     /// a transaction holds (about 7,600 gas an entry) until all are through; the last step punishes, or reverts when the commitment is right.
-    /// @dev Registered, attested and released versions can be proven wrong. Bond and voters answer until it is released and while
-    /// `accountability` lasts; after that a wrong version is only ended.
+    /// @dev Registered, attested and released versions can be proven wrong. The bond answers until it is released, voters for as long as
+    /// `accountability` lasts; after that a wrong version is only ended. Steps are public: somebody who takes the same ones at the same
+    /// cost may come first with the last.
     /// @param from number of entries done before; zero begins anew.
     /// @param weights entries of the model vector from there, as the manifest hashes them. All but the last chunk of the vector are whole.
     /// @param bases their points, as `basesHash` of the shape hashes them.
@@ -171,7 +186,7 @@ interface IZkVersions {
     ) external;
 
     /// @notice What a proof for a version is checked with. Reverts for one that cannot be used.
-    function zkCommitment(bytes32 modelId) external view returns (IShapeVerifier verifier, uint256 x, uint256 y);
+    function zkCommitment(bytes32 modelId) external view returns (ZkCommitment memory);
 
     /// @notice Whether a version can be used in mode ZKML.
     function isZkUsable(bytes32 modelId) external view returns (bool);
@@ -184,6 +199,9 @@ interface IZkVersions {
 
     /// @notice Bonds of a repository, wei of OPG: those nothing holds, and those of its registrations.
     function zkBonds(uint256 repositoryId) external view returns (uint256 free, uint256 locked);
+
+    /// @notice How commitments are vouched for.
+    function zkTerms() external view returns (ZkTerms memory);
 
     /// @notice A shape; all zero when there is none.
     function shape(uint256 number) external view returns (Shape memory);

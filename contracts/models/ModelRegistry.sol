@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+
+import {IVerifierSnapshots} from "../settlement/IVerifierSnapshots.sol";
+import {INodeStaking} from "../staking/INodeStaking.sol";
+import {OPG} from "../token/OPG.sol";
 import {IModelRegistry} from "./IModelRegistry.sol";
+import {ZkStatus, ZkTerms} from "./IZkVersions.sol";
+import {Shapes} from "./Shapes.sol";
+import {ZkChallenges} from "./ZkChallenges.sol";
+import {ZkVersions} from "./ZkVersions.sol";
 
 /// @title Models and their versions
-/// @notice See `IModelRegistry`. Nobody owns or pauses this contract.
-contract ModelRegistry is IModelRegistry {
+/// @notice See `IModelRegistry` and `IZkVersions`. The owner of this contract adds and retires network shapes; it has no say in anything else.
+contract ModelRegistry is IModelRegistry, ZkChallenges {
     uint256 private constant MAX_NAME_LENGTH = 128;
     uint256 private constant MAX_ROYALTY_BPS = 2_000;
     uint96 private constant GWEI = 1e9;
@@ -20,6 +29,14 @@ contract ModelRegistry is IModelRegistry {
     mapping(uint256 repositoryId => Repository) private _repositories;
     mapping(bytes32 modelId => Version) private _versions;
     mapping(bytes32 nameKey => bool) private _nameTaken;
+
+    constructor(
+        OPG token_,
+        INodeStaking staking_,
+        IVerifierSnapshots verifierSets_,
+        address owner_,
+        ZkTerms memory zk
+    ) Shapes(owner_) ZkVersions(token_, staking_, verifierSets_, zk) EIP712("OpenGradient", "1") {}
 
     /// @inheritdoc IModelRegistry
     function createRepository(
@@ -68,6 +85,9 @@ contract ModelRegistry is IModelRegistry {
             repositoryId: uint64(repositoryId),
             publishedAt: uint40(block.timestamp),
             number: number,
+            zkStatus: ZkStatus.None,
+            zkShape: 0,
+            zkSince: 0,
             contentHash: terms.contentHash,
             blobId: terms.blobId
         });
@@ -131,8 +151,11 @@ contract ModelRegistry is IModelRegistry {
         return _repositories[repositoryId];
     }
 
-    /// A repository that does not exist has no owner, and nobody calls from there.
-    function _requireOwner(address owner) private view {
-        require(msg.sender == owner, NotRepositoryOwner(msg.sender, owner));
+    function _versionOf(bytes32 modelId) internal view override returns (Version storage) {
+        return _versions[modelId];
+    }
+
+    function _ownerOf(uint256 repositoryId) internal view override returns (address) {
+        return _repositories[repositoryId].owner;
     }
 }

@@ -14,6 +14,7 @@ import {Batch, IProofSettlement, Leaf} from "./IProofSettlement.sol";
 import {ReceiptLib} from "../receipts/ReceiptLib.sol";
 import {SumTree} from "./SumTree.sol";
 import {VerifierSets} from "./VerifierSets.sol";
+import {VerifierVotes} from "./VerifierVotes.sol";
 
 /// @title Settlement of inference receipts
 /// @notice See `IProofSettlement`.
@@ -94,7 +95,10 @@ contract ProofSettlement is IProofSettlement, VerifierSets, FeeSchedule, Ownable
     /// @inheritdoc IProofSettlement
     function snapshot() external returns (uint256 setId) {
         State memory s = state;
-        require(s.setId == 0 || block.timestamp >= s.lastSnapshot + SNAPSHOT_INTERVAL, SetNotUsable(s.setId));
+        require(
+            s.setId == 0 || block.timestamp >= s.lastSnapshot + SNAPSHOT_INTERVAL,
+            VerifierVotes.SetNotUsable(s.setId)
+        );
         setId = ++s.setId;
         s.lastSnapshot = uint48(block.timestamp);
         state = s;
@@ -365,12 +369,12 @@ contract ProofSettlement is IProofSettlement, VerifierSets, FeeSchedule, Ownable
         uint256 seats,
         bytes calldata signatures
     ) private returns (bool) {
-        (uint256 count, uint256 table, uint256 totalStake) = _load(code);
-        _requireVotes(batchId, count, table, seats, signatures);
+        (uint256 count, uint256 table, uint256 totalStake) = VerifierVotes.load(code);
+        VerifierVotes.requireVotes(batchId, count, table, seats, signatures);
         seats |= record.approvals;
         record.approvals = uint128(seats);
         emit BatchAttested(batchId, seats);
-        uint256 approving = _stakeBehind(table, seats);
+        uint256 approving = VerifierVotes.stakeBehind(table, seats);
         if (approving * 3 < totalStake * 2) return false;
         record.status = Status.Attested;
         uint256 verifierFee = (uint256(batch.fees) * t.verifierBps) / BPS;
@@ -424,7 +428,7 @@ contract ProofSettlement is IProofSettlement, VerifierSets, FeeSchedule, Ownable
             uint256 add;
             for (uint256 lane; lane < 4; ++lane) {
                 if ((votes >> lane) & 1 == 0) continue;
-                uint256 share = (pot * _stakeOf(table, group * 4 + lane)) / approving / GWEI;
+                uint256 share = (pot * VerifierVotes.stakeOf(table, group * 4 + lane)) / approving / GWEI;
                 add |= share << (64 * lane);
                 given += share;
             }
@@ -463,18 +467,18 @@ contract ProofSettlement is IProofSettlement, VerifierSets, FeeSchedule, Ownable
         records[batchId] = record;
 
         uint256 votes = votersAnswer ? record.approvals : 0;
-        INodeStaking.SlashTarget[] memory targets = new INodeStaking.SlashTarget[](1 + _countBits(votes));
+        INodeStaking.SlashTarget[] memory targets = new INodeStaking.SlashTarget[](1 + VerifierVotes.countOf(votes));
         targets[0] = INodeStaking.SlashTarget(batch.operator, Role.Inference, uint256(t.submitterSlash) * 1e18);
         if (votes != 0) {
             address code = snapshots[batch.setId].code;
-            (uint256 count, uint256 table, ) = _load(code);
+            (uint256 count, uint256 table, ) = VerifierVotes.load(code);
             uint256 next = 1;
             for (uint256 seat; votes != 0; ++seat) {
                 if (votes & 1 != 0) {
                     targets[next++] = INodeStaking.SlashTarget(
-                        _operatorOf(code, count, seat),
+                        VerifierVotes.operatorOf(code, count, seat),
                         Role.Verifier,
-                        (_stakeOf(table, seat) * t.voterSlashBps) / BPS
+                        (VerifierVotes.stakeOf(table, seat) * t.voterSlashBps) / BPS
                     );
                 }
                 votes >>= 1;
@@ -519,7 +523,7 @@ contract ProofSettlement is IProofSettlement, VerifierSets, FeeSchedule, Ownable
     /// Stake answers for a batch from the oldest set it may name until its accountability ends.
     function _maxAccountability() private view returns (uint256) {
         uint256 unbonding = staking.unbonding();
-        uint256 taken = MAX_SET_AGE + UNBONDING_MARGIN;
+        uint256 taken = VerifierVotes.MAX_SET_AGE + UNBONDING_MARGIN;
         require(unbonding > taken, UnbondingTooShort(unbonding, taken));
         return unbonding - taken;
     }
@@ -538,9 +542,5 @@ contract ProofSettlement is IProofSettlement, VerifierSets, FeeSchedule, Ownable
 
     function _isLive(Status status) private pure returns (bool) {
         return status == Status.Pending || status == Status.Attested || status == Status.Unchallenged;
-    }
-
-    function _countBits(uint256 bits) private pure returns (uint256 count) {
-        for (; bits != 0; bits &= bits - 1) ++count;
     }
 }

@@ -6,6 +6,8 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 import {CodeData} from "../nodes/CodeData.sol";
 import {INodeStaking, Role} from "../staking/INodeStaking.sol";
+import {IVerifierSnapshots} from "./IVerifierSnapshots.sol";
+import {VerifierVotes} from "./VerifierVotes.sol";
 
 /// @title Verifier seats, and snapshots of them
 /// @notice Bonded verifiers take seats. A snapshot fixes seats and stakes, and judges the batches that name it for as long as
@@ -13,7 +15,7 @@ import {INodeStaking, Role} from "../staking/INodeStaking.sol";
 /// @dev A snapshot is contract code, so that reading it costs one account access and 3 gas a word, whatever its size:
 /// 0x00 | total stake 32 | n × (signer 20 | stake 12) | n × operator 20. Seat numbers are stable, and a set of votes is a
 /// bitmap, so that nothing counts twice; a seat without enough stake is zero in the snapshot.
-abstract contract VerifierSets is EIP712 {
+abstract contract VerifierSets is IVerifierSnapshots, EIP712 {
     /// @dev slot 0: operator 160 | vacatedAt 48; slot 1: signer 160
     struct Seat {
         /// who sits there, or sat there last
@@ -34,13 +36,9 @@ abstract contract VerifierSets is EIP712 {
     bytes32 private constant SEAT_CONSENT_TYPEHASH = keccak256("SeatConsent(uint256 seat,address operator)");
     /// Checking one signature costs about 4,500 gas; past this number an aggregate signature would be cheaper.
     uint256 internal constant MAX_SEATS = 40;
-    /// A new batch may name a set this old, and a superseded one a little longer: votes may be on their way.
-    uint256 internal constant MAX_SET_AGE = 1 days;
-    uint256 internal constant SUPERSEDED_GRACE = 1 hours;
     uint256 internal constant SNAPSHOT_INTERVAL = 10 minutes;
     /// Longer than any batch can still pay the seat's last operator: set age, grace and the longest challenge window.
     uint256 internal constant SEAT_COOLDOWN = 9 days;
-    uint256 private constant SIGNATURE_BYTES = 64;
 
     INodeStaking public immutable staking;
     /// @notice Least active stake of a seat, wei of OPG.
@@ -51,6 +49,7 @@ abstract contract VerifierSets is EIP712 {
     Seat[] internal _seats;
     mapping(address operator => uint256 seatPlusOne) private _seatOf;
     mapping(address signer => bool) private _signerUsed;
+    /// @inheritdoc IVerifierSnapshots
     mapping(uint256 setId => Snapshot) public snapshots;
 
     event SeatTaken(uint256 indexed seat, address indexed operator, address signer);
@@ -66,9 +65,6 @@ abstract contract VerifierSets is EIP712 {
     error SeatSignerTaken(address signer);
     error SeatConsentMissing(address signer);
     error TooFewSeats(uint256 staked, uint256 required);
-    error SetNotUsable(uint256 setId);
-    error InvalidVote(uint256 seat);
-    error InvalidVotesLength(uint256 expected, uint256 actual);
 
     constructor(INodeStaking staking_, uint256 minSeatStake_, uint256 minSeats_) {
         // with no minimum a vacated seat would pass for one that is staked with nothing
@@ -138,11 +134,11 @@ abstract contract VerifierSets is EIP712 {
     ) external view returns (address[] memory signers, uint256[] memory stakes, uint256 totalStake) {
         uint256 table;
         uint256 count;
-        (count, table, totalStake) = _load(snapshots[setId].code);
+        (count, table, totalStake) = VerifierVotes.load(snapshots[setId].code);
         signers = new address[](count);
         stakes = new uint256[](count);
         for (uint256 seat; seat < count; ++seat) {
-            (signers[seat], stakes[seat]) = (_signerOf(table, seat), _stakeOf(table, seat));
+            (signers[seat], stakes[seat]) = (VerifierVotes.signerOf(table, seat), VerifierVotes.stakeOf(table, seat));
         }
     }
 
@@ -182,99 +178,7 @@ abstract contract VerifierSets is EIP712 {
     /// The code of a set that a new batch may name.
     function _usableSet(uint256 setId) internal view returns (address) {
         Snapshot memory s = snapshots[setId];
-        require(
-            s.code != address(0) &&
-                block.timestamp <= s.takenAt + MAX_SET_AGE &&
-                (s.supersededAt == 0 || block.timestamp <= s.supersededAt + SUPERSEDED_GRACE),
-            SetNotUsable(setId)
-        );
-        return s.code;
-    }
-
-    /// @return count number of seats.
-    /// @return table memory address of the (signer | stake) words.
-    /// @return totalStake wei of OPG.
-    function _load(address code) internal view returns (uint256 count, uint256 table, uint256 totalStake) {
-        uint256 size = code.code.length;
-        require(size != 0, SetNotUsable(0));
-        count = (size - 33) / 52;
-        assembly ("memory-safe") {
-            let free := mload(0x40)
-            extcodecopy(code, free, 1, add(32, shl(5, count)))
-            totalStake := mload(free)
-            table := add(free, 32)
-            mstore(0x40, add(table, shl(5, count)))
-        }
-    }
-
-    function _operatorOf(address code, uint256 count, uint256 seat) internal view returns (address operator) {
-        // writes the scratch word at 0, whose upper 20 bytes are then the operator
-        assembly ("memory-safe") {
-            mstore(0, 0)
-            extcodecopy(code, 0, add(add(33, shl(5, count)), mul(20, seat)), 20)
-            operator := shr(96, mload(0))
-        }
-    }
-
-    function _stakeOf(uint256 table, uint256 seat) internal pure returns (uint256 stake) {
-        assembly ("memory-safe") {
-            stake := and(mload(add(table, shl(5, seat))), 0xffffffffffffffffffffffff)
-        }
-    }
-
-    function _signerOf(uint256 table, uint256 seat) internal pure returns (address signer) {
-        assembly ("memory-safe") {
-            signer := shr(96, mload(add(table, shl(5, seat))))
-        }
-    }
-
-    /// Checks a signature for each bit of `votes`, lowest seat first.
-    function _requireVotes(
-        bytes32 digest,
-        uint256 count,
-        uint256 table,
-        uint256 votes,
-        bytes calldata signatures
-    ) internal view {
-        require(votes >> count == 0, InvalidVote(count));
-        uint256 used;
-        for (uint256 seat; votes != 0; ++seat) {
-            if (votes & 1 != 0) {
-                require(
-                    used + SIGNATURE_BYTES <= signatures.length,
-                    InvalidVotesLength(used + SIGNATURE_BYTES, signatures.length)
-                );
-                address signer = _signerOf(table, seat);
-                bool valid;
-                // ecrecover's input lies past the free memory pointer and is not kept; its output goes to scratch, which a failed
-                // recovery leaves zero, and an empty seat's signer (zero) is refused. A signature's malleable twin is harmless: a
-                // seat is a bit, whatever the signature that sets it.
-                assembly ("memory-safe") {
-                    let free := mload(0x40)
-                    let offset := add(signatures.offset, used)
-                    let vs := calldataload(add(offset, 32))
-                    mstore(free, digest)
-                    mstore(add(free, 32), add(27, shr(255, vs)))
-                    mstore(add(free, 64), calldataload(offset))
-                    mstore(add(free, 96), shr(1, shl(1, vs)))
-                    mstore(0, 0)
-                    pop(staticcall(gas(), 1, free, 128, 0, 32))
-                    valid := and(iszero(iszero(signer)), eq(mload(0), signer))
-                }
-                require(valid, InvalidVote(seat));
-                used += SIGNATURE_BYTES;
-            }
-            votes >>= 1;
-        }
-        require(used == signatures.length, InvalidVotesLength(used, signatures.length));
-    }
-
-    /// Stake behind a bitmap of votes.
-    function _stakeBehind(uint256 table, uint256 votes) internal pure returns (uint256 sum) {
-        for (uint256 seat; votes != 0; ++seat) {
-            if (votes & 1 != 0) sum += _stakeOf(table, seat);
-            votes >>= 1;
-        }
+        return VerifierVotes.usableCode(setId, s.code, s.takenAt, s.supersededAt);
     }
 
     function _useSigner(uint256 seat, address signer, bytes calldata consent) private {

@@ -4,7 +4,7 @@ import { buildModule } from "@nomicfoundation/hardhat-ignition/modules";
 const ROLE = { inference: 0, data: 1, verifier: 2 };
 
 /**
- * All contracts, in the order in which they know each other; then the settlement may slash, nodes need their stake, attestations under one root
+ * All contracts, in the order in which they know each other; then settlement and models may slash, nodes need their stake, attestations under one root
  * count, and ownership is offered to `owner`, who takes it by `acceptOwnership` on each. Parameters: `deploymentParameters.ts`.
  */
 export default buildModule("OpenGradient", (m) => {
@@ -14,7 +14,6 @@ export default buildModule("OpenGradient", (m) => {
   const opg = m.contract("OPG", [m.getParameter<string>("treasury")]);
   const staking = m.contract("NodeStaking", [opg, deployer, m.getParameter<number>("unbonding")]);
   const nodes = m.contract("NodeRegistry", [staking, deployer]);
-  const models = m.contract("ModelRegistry");
   const settlement = m.contract("ProofSettlement", [
     opg,
     staking,
@@ -23,6 +22,8 @@ export default buildModule("OpenGradient", (m) => {
     m.getParameter("minimums"),
     m.getParameter("terms"),
   ]);
+  const models = m.contract("ModelRegistry", [opg, staking, settlement, deployer, m.getParameter("zk")]);
+  const zkml = m.contract("ZkmlVerifier", [models]);
   const receiptDomain = m.staticCall(settlement, "domainSeparator");
   const escrow = m.contract("InferenceEscrow", [
     opg,
@@ -49,15 +50,18 @@ export default buildModule("OpenGradient", (m) => {
   ]);
   const trusted = m.call(nodes, "addVerifier", [attestation]);
 
-  const slasher = m.call(staking, "setSlasher", [settlement, true]);
+  const slashers = [settlement, models].map((slasher) =>
+    m.call(staking, "setSlasher", [slasher, true], { id: `${slasher.contractName}Slashes` }),
+  );
   const stakes = Object.entries(ROLE).map(([role, number]) =>
     m.call(nodes, "setMinimumStake", [number, m.getParameter<bigint>(`${role}Stake`)], { id: `${role}Stake` }),
   );
 
-  m.call(staking, "transferOwnership", [owner], { id: "offerStaking", after: [slasher] });
+  m.call(staking, "transferOwnership", [owner], { id: "offerStaking", after: slashers });
   m.call(nodes, "transferOwnership", [owner], { id: "offerNodes", after: [...stakes, trusted] });
+  m.call(models, "transferOwnership", [owner], { id: "offerModels" });
   m.call(settlement, "transferOwnership", [owner], { id: "offerSettlement" });
   m.call(escrow, "transferOwnership", [owner], { id: "offerEscrow" });
 
-  return { opg, staking, nodes, models, settlement, escrow, p384, sha384, attestation, teeInference, priceFeed };
+  return { opg, staking, nodes, models, zkml, settlement, escrow, p384, sha384, attestation, teeInference, priceFeed };
 });

@@ -23,16 +23,26 @@ export class DeploymentMismatchError extends Error {
  * @throws DeploymentMismatchError
  */
 export async function checkDeployment(contracts: Contracts, parameters: DeploymentParameters): Promise<void> {
-  const { opg, staking, nodes, models, settlement, escrow, attestation, teeInference, priceFeed } = contracts;
-  const [opgAddress, stakingAddress, nodesAddress, modelsAddress] = await Promise.all(
-    [opg, staking, nodes, models].map(async (contract) => getAddress(await contract.getAddress())),
+  const { opg, staking, nodes, models, zkml, settlement, escrow, attestation, teeInference, priceFeed } = contracts;
+  const [opgAddress, stakingAddress, nodesAddress, modelsAddress, settlementAddress] = await Promise.all(
+    [opg, staking, nodes, models, settlement].map(async (contract) => getAddress(await contract.getAddress())),
   );
-  const { minimums, terms, priceTerms } = parameters;
+  const { minimums, terms, zk, priceTerms } = parameters;
   const deployedTerms = await settlement.terms(1);
   const checks: [what: string, found: Promise<unknown>, expected: unknown][] = [
     ["NodeStaking.token", staking.token(), opgAddress],
     ["NodeStaking.unbonding", staking.unbonding(), BigInt(parameters.unbonding)],
     ["NodeStaking.isSlasher(ProofSettlement)", staking.isSlasher(settlement), true],
+    ["NodeStaking.isSlasher(ModelRegistry)", staking.isSlasher(models), true],
+    ["ModelRegistry.token", models.token(), opgAddress],
+    ["ModelRegistry.staking", models.staking(), stakingAddress],
+    ["ModelRegistry.verifierSets", models.verifierSets(), settlementAddress],
+    [
+      "ModelRegistry.zkTerms",
+      models.zkTerms().then((found) => found.join()),
+      [zk.bond, zk.accountability, zk.withdrawalDelay, zk.rewardBps, zk.voterSlashBps].join(),
+    ],
+    ["ZkmlVerifier.registry", zkml.registry(), modelsAddress],
     ["NodeRegistry.staking", nodes.staking(), stakingAddress],
     ["NodeRegistry.minimumStake(Inference)", nodes.minimumStake(0), parameters.inferenceStake],
     ["NodeRegistry.minimumStake(Data)", nodes.minimumStake(1), parameters.dataStake],
@@ -75,6 +85,7 @@ export async function checkDeployment(contracts: Contracts, parameters: Deployme
       OpgPriceFeed: priceFeed,
       NodeStaking: staking,
       NodeRegistry: nodes,
+      ModelRegistry: models,
       ProofSettlement: settlement,
       InferenceEscrow: escrow,
     }).map(([name, contract]): [string, Promise<unknown>, unknown] => [

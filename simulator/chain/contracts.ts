@@ -13,6 +13,7 @@ import {
   ProofSettlement__factory,
   Sha384__factory,
   TEEInferenceVerifier__factory,
+  ZkmlVerifier__factory,
 } from "../../typechain-types/index.ts";
 import type {
   InferenceEscrow,
@@ -24,6 +25,7 @@ import type {
   OpgPriceFeed,
   ProofSettlement,
   TEEInferenceVerifier,
+  ZkmlVerifier,
 } from "../../typechain-types/index.ts";
 import type { Hex } from "../receipts/types.ts";
 import type { AddressBook } from "./addressBook.ts";
@@ -34,6 +36,7 @@ export const CONTRACT_NAMES = [
   "NodeStaking",
   "NodeRegistry",
   "ModelRegistry",
+  "ZkmlVerifier",
   "ProofSettlement",
   "InferenceEscrow",
   "P384Verifier",
@@ -50,6 +53,7 @@ export interface Contracts {
   readonly staking: NodeStaking;
   readonly nodes: NodeRegistry;
   readonly models: ModelRegistry;
+  readonly zkml: ZkmlVerifier;
   readonly settlement: ProofSettlement;
   readonly escrow: InferenceEscrow;
   readonly attestation: NitroAttestationVerifier;
@@ -62,6 +66,7 @@ const FACTORIES = {
   NodeStaking: NodeStaking__factory,
   NodeRegistry: NodeRegistry__factory,
   ModelRegistry: ModelRegistry__factory,
+  ZkmlVerifier: ZkmlVerifier__factory,
   ProofSettlement: ProofSettlement__factory,
   InferenceEscrow: InferenceEscrow__factory,
   P384Verifier: P384Verifier__factory,
@@ -99,6 +104,7 @@ export function connectContracts(book: AddressBook, runner: ContractRunner): Con
     staking: NodeStaking__factory.connect(address("NodeStaking"), runner),
     nodes: NodeRegistry__factory.connect(address("NodeRegistry"), runner),
     models: ModelRegistry__factory.connect(address("ModelRegistry"), runner),
+    zkml: ZkmlVerifier__factory.connect(address("ZkmlVerifier"), runner),
     settlement: ProofSettlement__factory.connect(address("ProofSettlement"), runner),
     escrow: InferenceEscrow__factory.connect(address("InferenceEscrow"), runner),
     attestation: NitroAttestationVerifier__factory.connect(address("NitroAttestationVerifier"), runner),

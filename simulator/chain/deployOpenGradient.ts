@@ -29,8 +29,8 @@ export interface DeployOptions {
 }
 
 /**
- * Deploys all contracts to a chain by the same Ignition module as `hardhat ignition deploy`. Needs `npm run build` first. Keeps no journal: for a
- * public chain use the command, which can go on after an interruption.
+ * Deploys all contracts to a chain by the same Ignition module as `hardhat ignition deploy`, and to a local one the development shapes too. Needs
+ * `npm run build` first. Keeps no journal: for a public chain use the command, which can go on after an interruption.
  * @throws UnsafeParametersError
  */
 export async function deployOpenGradient(options: DeployOptions): Promise<AddressBook> {
@@ -44,13 +44,16 @@ export async function deployOpenGradient(options: DeployOptions): Promise<Addres
     const override = { url: chain.url, accounts: [deployerKey] };
     const connection = await hre.network.create({ network: "localhost", override });
     try {
-      const { default: OpenGradient } = await import("../../ignition/modules/OpenGradient.ts");
-      await connection.ignition.deploy(OpenGradient, {
+      const local = chain.chainId === LOCAL_CHAIN_ID;
+      const { default: module } = local
+        ? await import("../../ignition/modules/LocalOpenGradient.ts")
+        : await import("../../ignition/modules/OpenGradient.ts");
+      await connection.ignition.deploy(module, {
         parameters: { OpenGradient: parameters },
         deploymentId: network,
         config: {
           blockPollingInterval: chain.pollingIntervalMs,
-          ...(chain.chainId === LOCAL_CHAIN_ID && { requiredConfirmations: 1 }),
+          ...(local && { requiredConfirmations: 1 }),
         },
       });
     } finally {

@@ -31,6 +31,7 @@ import {
   OpgPriceFeed__factory,
   ProofSettlement__factory,
   TEEInferenceVerifier__factory,
+  ZkmlVerifier__factory,
 } from "../../typechain-types/index.ts";
 import { silent } from "../simulator/chain/localChain.ts";
 
@@ -84,9 +85,9 @@ describe("deploying OpenGradient", () => {
     });
 
     it("ownership_isOfferedAndTheOwnerTakesIt", async () => {
-      const { staking, nodes, settlement, escrow } = contracts;
+      const { staking, nodes, models, settlement, escrow } = contracts;
       const owner = new Wallet(governance.privateKey, chain.provider);
-      for (const contract of [staking, nodes, settlement, escrow]) {
+      for (const contract of [staking, nodes, models, settlement, escrow]) {
         expect(await contract.owner()).to.equal(getAddress(deployer.address));
         expect(await contract.pendingOwner()).to.equal(owner.address);
         await (await contract.connect(owner).acceptOwnership()).wait();
@@ -125,6 +126,7 @@ describe("deploying OpenGradient", () => {
         staking: NodeStaking__factory.connect(await at(deployed.staking), provider),
         nodes: NodeRegistry__factory.connect(await at(deployed.nodes), provider),
         models: ModelRegistry__factory.connect(await at(deployed.models), provider),
+        zkml: ZkmlVerifier__factory.connect(await at(deployed.zkml), provider),
         settlement: ProofSettlement__factory.connect(await at(deployed.settlement), provider),
         escrow: InferenceEscrow__factory.connect(await at(deployed.escrow), provider),
         attestation: NitroAttestationVerifier__factory.connect(await at(deployed.attestation), provider),

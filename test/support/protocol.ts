@@ -9,12 +9,14 @@ import {
   NodeStaking__factory,
   OPG__factory,
   ProofSettlement__factory,
+  ZkmlVerifier__factory,
   type InferenceEscrow,
   type ModelRegistry,
   type NodeRegistry,
   type NodeStaking,
   type OPG,
   type ProofSettlement,
+  type ZkmlVerifier,
 } from "../../typechain-types/index.ts";
 
 export const DAY = 86_400;
@@ -37,6 +39,15 @@ export const TERMS = {
   submitterSlash: 1_000,
 } as const;
 
+/** How every contract test has commitments vouched for. */
+export const ZK_TERMS = {
+  bond: opgWei(100),
+  accountability: 2 * DAY,
+  withdrawalDelay: DAY,
+  rewardBps: 2_000,
+  voterSlashBps: 1_000,
+} as const;
+
 export interface Protocol {
   connection: NetworkConnection;
   /** Funded dev accounts; the first is deployer and owner. Every one holds a million OPG and has approved all contracts. */
@@ -46,6 +57,7 @@ export interface Protocol {
   staking: NodeStaking;
   nodes: NodeRegistry;
   models: ModelRegistry;
+  zkml: ZkmlVerifier;
   settlement: ProofSettlement;
   escrow: InferenceEscrow;
 }
@@ -58,9 +70,10 @@ export async function deployProtocol(chain: { chainId?: number } = {}): Promise<
   const opg = await new OPG__factory(owner).deploy(owner);
   const staking = await new NodeStaking__factory(owner).deploy(opg, owner, UNBONDING_SECONDS);
   const nodes = await new NodeRegistry__factory(owner).deploy(staking, owner);
-  const models = await new ModelRegistry__factory(owner).deploy();
   const minimums = { operatorStake: opgWei(1_000), seatStake: opgWei(1_000), seats: 1 };
   const settlement = await new ProofSettlement__factory(owner).deploy(opg, staking, nodes, owner, minimums, TERMS);
+  const models = await new ModelRegistry__factory(owner).deploy(opg, staking, settlement, owner, ZK_TERMS);
+  const zkml = await new ZkmlVerifier__factory(owner).deploy(models);
   const escrow = await new InferenceEscrow__factory(owner).deploy(
     opg,
     nodes,
@@ -69,12 +82,14 @@ export async function deployProtocol(chain: { chainId?: number } = {}): Promise<
     owner,
     100,
   );
-  await staking.setSlasher(settlement, true);
+  for (const slasher of [settlement, models]) await staking.setSlasher(slasher, true);
   for (const account of accounts) {
     await opg.transfer(account, opgWei(1_000_000));
-    for (const spender of [staking, settlement, escrow]) await opg.connect(account).approve(spender, ethers.MaxUint256);
+    for (const spender of [staking, settlement, escrow, models]) {
+      await opg.connect(account).approve(spender, ethers.MaxUint256);
+    }
   }
-  return { connection, accounts, owner, opg, staking, nodes, models, settlement, escrow };
+  return { connection, accounts, owner, opg, staking, nodes, models, zkml, settlement, escrow };
 }
 
 /** Whole OPG in wei; a string may have decimals. */
@@ -157,7 +172,9 @@ export async function seatConsent(
 }
 
 /** EIP-712 domain of any of our contracts. */
-export async function domainOf(contract: NodeRegistry | ProofSettlement | OPG): Promise<ethers.TypedDataDomain> {
+export async function domainOf(
+  contract: NodeRegistry | ModelRegistry | ProofSettlement | OPG,
+): Promise<ethers.TypedDataDomain> {
   const { chainId } = await contract.runner!.provider!.getNetwork();
   return { name: "OpenGradient", version: "1", chainId, verifyingContract: await contract.getAddress() };
 }

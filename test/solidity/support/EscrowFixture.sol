@@ -4,9 +4,11 @@ pragma solidity 0.8.37;
 import {Request} from "../../../contracts/escrow/IInferenceEscrow.sol";
 import {InferenceEscrow} from "../../../contracts/escrow/InferenceEscrow.sol";
 import {IModelRegistry} from "../../../contracts/models/IModelRegistry.sol";
+import {ZkTerms} from "../../../contracts/models/IZkVersions.sol";
 import {ModelRegistry} from "../../../contracts/models/ModelRegistry.sol";
 import {NodeRegistry} from "../../../contracts/nodes/NodeRegistry.sol";
 import {CompactSignature, Receipt, ReceiptLib} from "../../../contracts/receipts/ReceiptLib.sol";
+import {IVerifierSnapshots} from "../../../contracts/settlement/IVerifierSnapshots.sol";
 import {NodeStaking} from "../../../contracts/staking/NodeStaking.sol";
 import {Role} from "../../../contracts/staking/INodeStaking.sol";
 import {OPG} from "../../../contracts/token/OPG.sol";
@@ -35,7 +37,10 @@ abstract contract EscrowFixture is SolidityTest {
         opg = new OPG(address(this));
         NodeStaking staking = new NodeStaking(opg, address(this), 7 days);
         nodes = NodeRegistry(deploy("NodeRegistry.sol", abi.encode(staking, address(this))));
-        models = new ModelRegistry();
+        ZkTerms memory zk = ZkTerms(1e18, 1 days, 1 days, 2_000, 1_000);
+        models = ModelRegistry(
+            deploy("ModelRegistry.sol", abi.encode(opg, staking, IVerifierSnapshots(address(0)), address(this), zk))
+        );
         _registerNode(OPERATOR);
         vm.prank(MODEL_OWNER);
         models.createRepository("model", "MIT", "");

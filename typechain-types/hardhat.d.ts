@@ -42,6 +42,9 @@ getContractFactory(name: 'LocalUptoPermit2Proxy', signerOrOptions?: ethers.Signe
 getContractFactory(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IModelRegistry__factory>
 getContractFactory(name: 'IZkVersions', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IZkVersions__factory>
 getContractFactory(name: 'ModelRegistry', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ModelRegistry__factory>
+getContractFactory(name: 'Shapes', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.Shapes__factory>
+getContractFactory(name: 'ZkChallenges', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ZkChallenges__factory>
+getContractFactory(name: 'ZkVersions', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ZkVersions__factory>
 getContractFactory(name: 'CodeData', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.CodeData__factory>
 getContractFactory(name: 'EnclavePolicy', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.EnclavePolicy__factory>
 getContractFactory(name: 'EnclaveReads', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.EnclaveReads__factory>
@@ -56,14 +59,23 @@ getContractFactory(name: 'IOpgPriceFeed', signerOrOptions?: ethers.Signer | Fact
 getContractFactory(name: 'OpgPriceFeed', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.OpgPriceFeed__factory>
 getContractFactory(name: 'FeeSchedule', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.FeeSchedule__factory>
 getContractFactory(name: 'IProofSettlement', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IProofSettlement__factory>
+getContractFactory(name: 'IVerifierSnapshots', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IVerifierSnapshots__factory>
 getContractFactory(name: 'ProofSettlement', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ProofSettlement__factory>
 getContractFactory(name: 'SumTree', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.SumTree__factory>
 getContractFactory(name: 'VerifierSets', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.VerifierSets__factory>
+getContractFactory(name: 'VerifierVotes', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.VerifierVotes__factory>
 getContractFactory(name: 'INodeStaking', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.INodeStaking__factory>
 getContractFactory(name: 'NodeStaking', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.NodeStaking__factory>
 getContractFactory(name: 'OPG', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.OPG__factory>
+getContractFactory(name: 'Bn254', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.Bn254__factory>
+getContractFactory(name: 'DevelopmentShape', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.DevelopmentShape__factory>
+getContractFactory(name: 'Groth16ShapeVerifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.Groth16ShapeVerifier__factory>
 getContractFactory(name: 'IShapeVerifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IShapeVerifier__factory>
 getContractFactory(name: 'IZkmlVerifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IZkmlVerifier__factory>
+getContractFactory(name: 'ZkmlVerifier', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ZkmlVerifier__factory>
+getContractFactory(name: 'DevelopmentShapeL', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.DevelopmentShapeL__factory>
+getContractFactory(name: 'DevelopmentShapeM', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.DevelopmentShapeM__factory>
+getContractFactory(name: 'DevelopmentShapeS', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.DevelopmentShapeS__factory>
 
   getContractAt(name: 'Cbor', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.Cbor>
 getContractAt(name: 'CoseSign1', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.CoseSign1>
@@ -97,6 +109,9 @@ getContractAt(name: 'LocalUptoPermit2Proxy', address: string | ethers.Addressabl
 getContractAt(name: 'IModelRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IModelRegistry>
 getContractAt(name: 'IZkVersions', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IZkVersions>
 getContractAt(name: 'ModelRegistry', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ModelRegistry>
+getContractAt(name: 'Shapes', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.Shapes>
+getContractAt(name: 'ZkChallenges', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ZkChallenges>
+getContractAt(name: 'ZkVersions', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ZkVersions>
 getContractAt(name: 'CodeData', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.CodeData>
 getContractAt(name: 'EnclavePolicy', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.EnclavePolicy>
 getContractAt(name: 'EnclaveReads', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.EnclaveReads>
@@ -111,14 +126,23 @@ getContractAt(name: 'IOpgPriceFeed', address: string | ethers.Addressable, signe
 getContractAt(name: 'OpgPriceFeed', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.OpgPriceFeed>
 getContractAt(name: 'FeeSchedule', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.FeeSchedule>
 getContractAt(name: 'IProofSettlement', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IProofSettlement>
+getContractAt(name: 'IVerifierSnapshots', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IVerifierSnapshots>
 getContractAt(name: 'ProofSettlement', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ProofSettlement>
 getContractAt(name: 'SumTree', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.SumTree>
 getContractAt(name: 'VerifierSets', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.VerifierSets>
+getContractAt(name: 'VerifierVotes', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.VerifierVotes>
 getContractAt(name: 'INodeStaking', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.INodeStaking>
 getContractAt(name: 'NodeStaking', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.NodeStaking>
 getContractAt(name: 'OPG', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.OPG>
+getContractAt(name: 'Bn254', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.Bn254>
+getContractAt(name: 'DevelopmentShape', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.DevelopmentShape>
+getContractAt(name: 'Groth16ShapeVerifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.Groth16ShapeVerifier>
 getContractAt(name: 'IShapeVerifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IShapeVerifier>
 getContractAt(name: 'IZkmlVerifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IZkmlVerifier>
+getContractAt(name: 'ZkmlVerifier', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ZkmlVerifier>
+getContractAt(name: 'DevelopmentShapeL', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.DevelopmentShapeL>
+getContractAt(name: 'DevelopmentShapeM', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.DevelopmentShapeM>
+getContractAt(name: 'DevelopmentShapeS', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.DevelopmentShapeS>
 
   deployContract(name: 'Cbor', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Cbor>
 deployContract(name: 'CoseSign1', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.CoseSign1>
@@ -152,6 +176,9 @@ deployContract(name: 'LocalUptoPermit2Proxy', signerOrOptions?: ethers.Signer | 
 deployContract(name: 'IModelRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>
 deployContract(name: 'IZkVersions', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IZkVersions>
 deployContract(name: 'ModelRegistry', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ModelRegistry>
+deployContract(name: 'Shapes', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Shapes>
+deployContract(name: 'ZkChallenges', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ZkChallenges>
+deployContract(name: 'ZkVersions', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ZkVersions>
 deployContract(name: 'CodeData', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.CodeData>
 deployContract(name: 'EnclavePolicy', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclavePolicy>
 deployContract(name: 'EnclaveReads', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclaveReads>
@@ -166,14 +193,23 @@ deployContract(name: 'IOpgPriceFeed', signerOrOptions?: ethers.Signer | DeployCo
 deployContract(name: 'OpgPriceFeed', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.OpgPriceFeed>
 deployContract(name: 'FeeSchedule', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.FeeSchedule>
 deployContract(name: 'IProofSettlement', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IProofSettlement>
+deployContract(name: 'IVerifierSnapshots', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IVerifierSnapshots>
 deployContract(name: 'ProofSettlement', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ProofSettlement>
 deployContract(name: 'SumTree', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.SumTree>
 deployContract(name: 'VerifierSets', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.VerifierSets>
+deployContract(name: 'VerifierVotes', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.VerifierVotes>
 deployContract(name: 'INodeStaking', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INodeStaking>
 deployContract(name: 'NodeStaking', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeStaking>
 deployContract(name: 'OPG', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.OPG>
+deployContract(name: 'Bn254', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Bn254>
+deployContract(name: 'DevelopmentShape', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.DevelopmentShape>
+deployContract(name: 'Groth16ShapeVerifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Groth16ShapeVerifier>
 deployContract(name: 'IShapeVerifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IShapeVerifier>
 deployContract(name: 'IZkmlVerifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IZkmlVerifier>
+deployContract(name: 'ZkmlVerifier', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ZkmlVerifier>
+deployContract(name: 'DevelopmentShapeL', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.DevelopmentShapeL>
+deployContract(name: 'DevelopmentShapeM', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.DevelopmentShapeM>
+deployContract(name: 'DevelopmentShapeS', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.DevelopmentShapeS>
 
   deployContract(name: 'Cbor', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Cbor>
 deployContract(name: 'CoseSign1', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.CoseSign1>
@@ -207,6 +243,9 @@ deployContract(name: 'LocalUptoPermit2Proxy', args: any[], signerOrOptions?: eth
 deployContract(name: 'IModelRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IModelRegistry>
 deployContract(name: 'IZkVersions', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IZkVersions>
 deployContract(name: 'ModelRegistry', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ModelRegistry>
+deployContract(name: 'Shapes', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Shapes>
+deployContract(name: 'ZkChallenges', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ZkChallenges>
+deployContract(name: 'ZkVersions', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ZkVersions>
 deployContract(name: 'CodeData', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.CodeData>
 deployContract(name: 'EnclavePolicy', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclavePolicy>
 deployContract(name: 'EnclaveReads', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.EnclaveReads>
@@ -221,14 +260,23 @@ deployContract(name: 'IOpgPriceFeed', args: any[], signerOrOptions?: ethers.Sign
 deployContract(name: 'OpgPriceFeed', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.OpgPriceFeed>
 deployContract(name: 'FeeSchedule', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.FeeSchedule>
 deployContract(name: 'IProofSettlement', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IProofSettlement>
+deployContract(name: 'IVerifierSnapshots', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IVerifierSnapshots>
 deployContract(name: 'ProofSettlement', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ProofSettlement>
 deployContract(name: 'SumTree', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.SumTree>
 deployContract(name: 'VerifierSets', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.VerifierSets>
+deployContract(name: 'VerifierVotes', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.VerifierVotes>
 deployContract(name: 'INodeStaking', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INodeStaking>
 deployContract(name: 'NodeStaking', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeStaking>
 deployContract(name: 'OPG', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.OPG>
+deployContract(name: 'Bn254', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Bn254>
+deployContract(name: 'DevelopmentShape', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.DevelopmentShape>
+deployContract(name: 'Groth16ShapeVerifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.Groth16ShapeVerifier>
 deployContract(name: 'IShapeVerifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IShapeVerifier>
 deployContract(name: 'IZkmlVerifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IZkmlVerifier>
+deployContract(name: 'ZkmlVerifier', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ZkmlVerifier>
+deployContract(name: 'DevelopmentShapeL', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.DevelopmentShapeL>
+deployContract(name: 'DevelopmentShapeM', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.DevelopmentShapeM>
+deployContract(name: 'DevelopmentShapeS', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.DevelopmentShapeS>
 
     // default types
     getContractFactory(

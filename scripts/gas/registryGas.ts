@@ -50,7 +50,7 @@ export async function measureModelRegistry({ models, accounts }: Protocol, gas: 
   const modelId = await models.modelIdOf(repositoryId, 1);
   await gas.measure("ModelRegistry.assignRoyalty", registry.assignRoyalty(modelId, heir));
   await gas.measure("ModelRegistry.offerOwnership", registry.offerOwnership(repositoryId, heir));
-  await gas.measure("ModelRegistry.acceptOwnership", models.connect(heir).acceptOwnership(repositoryId));
+  await gas.measure("ModelRegistry.acceptOwnership", models.connect(heir)["acceptOwnership(uint256)"](repositoryId));
 }
 
 /** The seats of ProofSettlement; leaves the set as it was. */

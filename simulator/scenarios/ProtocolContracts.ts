@@ -15,7 +15,7 @@ export interface ProtocolContracts extends Contracts {
 
 export function protocolContracts(book: AddressBook, chain: Chain): ProtocolContracts {
   const { OPG, NodeStaking, NodeRegistry, ModelRegistry, ProofSettlement, InferenceEscrow } = book.contracts;
-  const { NitroAttestationVerifier, TEEInferenceVerifier, OpgPriceFeed } = book.contracts;
+  const { ZkmlVerifier, NitroAttestationVerifier, TEEInferenceVerifier, OpgPriceFeed } = book.contracts;
   return {
     ...connectContracts(book, chain.provider),
     addresses: {
@@ -23,6 +23,7 @@ export function protocolContracts(book: AddressBook, chain: Chain): ProtocolCont
       staking: NodeStaking.address,
       nodes: NodeRegistry.address,
       models: ModelRegistry.address,
+      zkml: ZkmlVerifier.address,
       settlement: ProofSettlement.address,
       escrow: InferenceEscrow.address,
       attestation: NitroAttestationVerifier.address,

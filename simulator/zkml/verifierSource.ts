@@ -1,7 +1,7 @@
 import { keyDigest, type ShapeKey } from "./keys/ShapeKey.ts";
 
 /** A word that a verifier writes to memory, at an offset from the place its key has there. */
-type Constant = readonly [offset: number, value: bigint, comment?: string];
+type Constant = readonly [offset: number, value: bigint, comment: string | undefined];
 
 /** Where Groth16ShapeVerifier.sol has the key's parts; the two sums lie between them. */
 const AT = { alpha: 0x00, beta: 0x40, gamma: 0x100, delta: 0x1c0, bases: 0x240 };
@@ -59,7 +59,7 @@ ${constants(key).map(assignment).join("\n")}
 
 function constants({ alpha1, beta2, gamma2, delta2, ic }: ShapeKey): Constant[] {
   const at = (offset: number, values: readonly bigint[], comment: string): Constant[] =>
-    values.map((value, i) => [offset + i * 0x20, value, ...(i === 0 ? ([comment] as const) : [])]);
+    values.map((value, i) => [offset + i * 0x20, value, i === 0 ? comment : undefined]);
   return [
     ...at(AT.alpha, alpha1, "alpha"),
     ...at(AT.beta, beta2, "beta"),

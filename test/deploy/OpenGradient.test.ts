@@ -87,10 +87,17 @@ describe("deploying OpenGradient", () => {
     it("ownership_isOfferedAndTheOwnerTakesIt", async () => {
       const { staking, nodes, models, settlement, escrow } = contracts;
       const owner = new Wallet(governance.privateKey, chain.provider);
-      for (const contract of [staking, nodes, models, settlement, escrow]) {
+      const owned = [
+        ...[staking, nodes, settlement, escrow].map(
+          (contract) => [contract, () => contract.connect(owner).acceptOwnership()] as const,
+        ),
+        // repositories are handed over by a function of the same name
+        [models, () => models.connect(owner)["acceptOwnership()"]()] as const,
+      ];
+      for (const [contract, accept] of owned) {
         expect(await contract.owner()).to.equal(getAddress(deployer.address));
         expect(await contract.pendingOwner()).to.equal(owner.address);
-        await (await contract.connect(owner).acceptOwnership()).wait();
+        await (await accept()).wait();
         expect(await contract.owner()).to.equal(owner.address);
       }
       await checkDeployment(contracts, parameters);

@@ -16,9 +16,9 @@ export declare namespace IModelRegistry {
     export type RepositoryStructOutput = [owner: string, versions: bigint, createdAt: bigint, pendingOwner: string, name: string, licence: string, metadataUri: string] & {owner: string, versions: bigint, createdAt: bigint, pendingOwner: string, name: string, licence: string, metadataUri: string }
   
 
-    export type VersionStruct = {royaltyTo: AddressLike, priceGwei: BigNumberish, royaltyBps: BigNumberish, modes: BigNumberish, repositoryId: BigNumberish, publishedAt: BigNumberish, number: BigNumberish, contentHash: BytesLike, blobId: BytesLike}
+    export type VersionStruct = {royaltyTo: AddressLike, priceGwei: BigNumberish, royaltyBps: BigNumberish, modes: BigNumberish, repositoryId: BigNumberish, publishedAt: BigNumberish, number: BigNumberish, zkStatus: BigNumberish, zkShape: BigNumberish, zkSince: BigNumberish, contentHash: BytesLike, blobId: BytesLike}
 
-    export type VersionStructOutput = [royaltyTo: string, priceGwei: bigint, royaltyBps: bigint, modes: bigint, repositoryId: bigint, publishedAt: bigint, number: bigint, contentHash: string, blobId: string] & {royaltyTo: string, priceGwei: bigint, royaltyBps: bigint, modes: bigint, repositoryId: bigint, publishedAt: bigint, number: bigint, contentHash: string, blobId: string }
+    export type VersionStructOutput = [royaltyTo: string, priceGwei: bigint, royaltyBps: bigint, modes: bigint, repositoryId: bigint, publishedAt: bigint, number: bigint, zkStatus: bigint, zkShape: bigint, zkSince: bigint, contentHash: string, blobId: string] & {royaltyTo: string, priceGwei: bigint, royaltyBps: bigint, modes: bigint, repositoryId: bigint, publishedAt: bigint, number: bigint, zkStatus: bigint, zkShape: bigint, zkSince: bigint, contentHash: string, blobId: string }
   
     }
 

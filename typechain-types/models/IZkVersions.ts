@@ -9,14 +9,24 @@ import type { TypedContractEvent, TypedDeferredTopicFilter, TypedEventLog, Typed
     export type ZkManifestStructOutput = [onnxHash: string, weightsHash: string, shape: bigint, inputs: bigint, outputs: bigint, inputScale: bigint, outputScale: bigint] & {onnxHash: string, weightsHash: string, shape: bigint, inputs: bigint, outputs: bigint, inputScale: bigint, outputScale: bigint }
   
 
-    export type ShapeStruct = {verifier: AddressLike, slots: BigNumberish, inputs: BigNumberish, outputs: BigNumberish, retired: boolean}
+    export type ShapeStruct = {verifier: AddressLike, slots: BigNumberish, inputs: BigNumberish, outputs: BigNumberish, inputWords: BigNumberish, outputWords: BigNumberish, retired: boolean}
 
-    export type ShapeStructOutput = [verifier: string, slots: bigint, inputs: bigint, outputs: bigint, retired: boolean] & {verifier: string, slots: bigint, inputs: bigint, outputs: bigint, retired: boolean }
+    export type ShapeStructOutput = [verifier: string, slots: bigint, inputs: bigint, outputs: bigint, inputWords: bigint, outputWords: bigint, retired: boolean] & {verifier: string, slots: bigint, inputs: bigint, outputs: bigint, inputWords: bigint, outputWords: bigint, retired: boolean }
   
 
     export type ZkChallengeStruct = {x: BigNumberish, y: BigNumberish, weightsHash: BytesLike, basesHash: BytesLike, entries: BigNumberish, outOfRange: boolean}
 
     export type ZkChallengeStructOutput = [x: bigint, y: bigint, weightsHash: string, basesHash: string, entries: bigint, outOfRange: boolean] & {x: bigint, y: bigint, weightsHash: string, basesHash: string, entries: bigint, outOfRange: boolean }
+  
+
+    export type ZkCommitmentStruct = {verifier: AddressLike, x: BigNumberish, y: BigNumberish, inputWords: BigNumberish, outputWords: BigNumberish}
+
+    export type ZkCommitmentStructOutput = [verifier: string, x: bigint, y: bigint, inputWords: bigint, outputWords: bigint] & {verifier: string, x: bigint, y: bigint, inputWords: bigint, outputWords: bigint }
+  
+
+    export type ZkTermsStruct = {bond: BigNumberish, accountability: BigNumberish, withdrawalDelay: BigNumberish, rewardBps: BigNumberish, voterSlashBps: BigNumberish}
+
+    export type ZkTermsStructOutput = [bond: bigint, accountability: bigint, withdrawalDelay: bigint, rewardBps: bigint, voterSlashBps: bigint] & {bond: bigint, accountability: bigint, withdrawalDelay: bigint, rewardBps: bigint, voterSlashBps: bigint }
   
 
     export type ZkVersionStruct = {status: BigNumberish, shape: BigNumberish, since: BigNumberish, setId: BigNumberish, approvals: BigNumberish, x: BigNumberish, y: BigNumberish}
@@ -25,7 +35,7 @@ import type { TypedContractEvent, TypedDeferredTopicFilter, TypedEventLog, Typed
   
 
   export interface IZkVersionsInterface extends Interface {
-    getFunction(nameOrSignature: "accumulateZk" | "addShape" | "attestZk" | "depositZkBond" | "isZkUsable" | "registerZk" | "releaseZkBond" | "retireShape" | "shape" | "shapeCount" | "withdrawZk" | "withdrawZkBond" | "zkBonds" | "zkChallenge" | "zkCommitment" | "zkCommitmentDigest" | "zkVersion"): FunctionFragment;
+    getFunction(nameOrSignature: "accumulateZk" | "addShape" | "attestZk" | "depositZkBond" | "isZkUsable" | "registerZk" | "releaseZkBond" | "retireShape" | "shape" | "shapeCount" | "withdrawZk" | "withdrawZkBond" | "zkBonds" | "zkChallenge" | "zkCommitment" | "zkCommitmentDigest" | "zkTerms" | "zkVersion"): FunctionFragment;
 
     getEvent(nameOrSignatureOrTopic: "ShapeAdded" | "ShapeRetired" | "ZkAccumulated" | "ZkAttested" | "ZkBondDeposited" | "ZkBondReleased" | "ZkBondWithdrawn" | "ZkProvenWrong" | "ZkRegistered" | "ZkWithdrawn"): EventFragment;
 
@@ -45,6 +55,7 @@ encodeFunctionData(functionFragment: 'zkBonds', values: [BigNumberish]): string;
 encodeFunctionData(functionFragment: 'zkChallenge', values: [BytesLike, AddressLike]): string;
 encodeFunctionData(functionFragment: 'zkCommitment', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'zkCommitmentDigest', values: [BytesLike, BigNumberish]): string;
+encodeFunctionData(functionFragment: 'zkTerms', values?: undefined): string;
 encodeFunctionData(functionFragment: 'zkVersion', values: [BytesLike]): string;
 
     decodeFunctionResult(functionFragment: 'accumulateZk', data: BytesLike): Result;
@@ -63,6 +74,7 @@ decodeFunctionResult(functionFragment: 'zkBonds', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'zkChallenge', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'zkCommitment', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'zkCommitmentDigest', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'zkTerms', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'zkVersion', data: BytesLike): Result;
   }
 
@@ -335,7 +347,7 @@ decodeFunctionResult(functionFragment: 'zkVersion', data: BytesLike): Result;
     
     zkCommitment: TypedContractMethod<
       [modelId: BytesLike, ],
-      [[string, bigint, bigint] & {verifier: string, x: bigint, y: bigint }],
+      [ZkCommitmentStructOutput],
       'view'
     >
     
@@ -344,6 +356,14 @@ decodeFunctionResult(functionFragment: 'zkVersion', data: BytesLike): Result;
     zkCommitmentDigest: TypedContractMethod<
       [modelId: BytesLike, setId: BigNumberish, ],
       [string],
+      'view'
+    >
+    
+
+    
+    zkTerms: TypedContractMethod<
+      [],
+      [ZkTermsStructOutput],
       'view'
     >
     
@@ -431,12 +451,17 @@ getFunction(nameOrSignature: 'zkChallenge'): TypedContractMethod<
     >;
 getFunction(nameOrSignature: 'zkCommitment'): TypedContractMethod<
       [modelId: BytesLike, ],
-      [[string, bigint, bigint] & {verifier: string, x: bigint, y: bigint }],
+      [ZkCommitmentStructOutput],
       'view'
     >;
 getFunction(nameOrSignature: 'zkCommitmentDigest'): TypedContractMethod<
       [modelId: BytesLike, setId: BigNumberish, ],
       [string],
+      'view'
+    >;
+getFunction(nameOrSignature: 'zkTerms'): TypedContractMethod<
+      [],
+      [ZkTermsStructOutput],
       'view'
     >;
 getFunction(nameOrSignature: 'zkVersion'): TypedContractMethod<

@@ -4,6 +4,36 @@
 import type { BaseContract, BigNumberish, BytesLike, FunctionFragment, Result, Interface, EventFragment, AddressLike, ContractRunner, ContractMethod, Listener } from "ethers"
 import type { TypedContractEvent, TypedDeferredTopicFilter, TypedEventLog, TypedLogDescription, TypedListener, TypedContractMethod } from "../common.js"
   
+    export type ZkTermsStruct = {bond: BigNumberish, accountability: BigNumberish, withdrawalDelay: BigNumberish, rewardBps: BigNumberish, voterSlashBps: BigNumberish}
+
+    export type ZkTermsStructOutput = [bond: bigint, accountability: bigint, withdrawalDelay: bigint, rewardBps: bigint, voterSlashBps: bigint] & {bond: bigint, accountability: bigint, withdrawalDelay: bigint, rewardBps: bigint, voterSlashBps: bigint }
+  
+
+    export type ZkManifestStruct = {onnxHash: BytesLike, weightsHash: BytesLike, shape: BigNumberish, inputs: BigNumberish, outputs: BigNumberish, inputScale: BigNumberish, outputScale: BigNumberish}
+
+    export type ZkManifestStructOutput = [onnxHash: string, weightsHash: string, shape: bigint, inputs: bigint, outputs: bigint, inputScale: bigint, outputScale: bigint] & {onnxHash: string, weightsHash: string, shape: bigint, inputs: bigint, outputs: bigint, inputScale: bigint, outputScale: bigint }
+  
+
+    export type ShapeStruct = {verifier: AddressLike, slots: BigNumberish, inputs: BigNumberish, outputs: BigNumberish, inputWords: BigNumberish, outputWords: BigNumberish, retired: boolean}
+
+    export type ShapeStructOutput = [verifier: string, slots: bigint, inputs: bigint, outputs: bigint, inputWords: bigint, outputWords: bigint, retired: boolean] & {verifier: string, slots: bigint, inputs: bigint, outputs: bigint, inputWords: bigint, outputWords: bigint, retired: boolean }
+  
+
+    export type ZkChallengeStruct = {x: BigNumberish, y: BigNumberish, weightsHash: BytesLike, basesHash: BytesLike, entries: BigNumberish, outOfRange: boolean}
+
+    export type ZkChallengeStructOutput = [x: bigint, y: bigint, weightsHash: string, basesHash: string, entries: bigint, outOfRange: boolean] & {x: bigint, y: bigint, weightsHash: string, basesHash: string, entries: bigint, outOfRange: boolean }
+  
+
+    export type ZkCommitmentStruct = {verifier: AddressLike, x: BigNumberish, y: BigNumberish, inputWords: BigNumberish, outputWords: BigNumberish}
+
+    export type ZkCommitmentStructOutput = [verifier: string, x: bigint, y: bigint, inputWords: bigint, outputWords: bigint] & {verifier: string, x: bigint, y: bigint, inputWords: bigint, outputWords: bigint }
+  
+
+    export type ZkVersionStruct = {status: BigNumberish, shape: BigNumberish, since: BigNumberish, setId: BigNumberish, approvals: BigNumberish, x: BigNumberish, y: BigNumberish}
+
+    export type ZkVersionStructOutput = [status: bigint, shape: bigint, since: bigint, setId: bigint, approvals: bigint, x: bigint, y: bigint] & {status: bigint, shape: bigint, since: bigint, setId: bigint, approvals: bigint, x: bigint, y: bigint }
+  
+
 export declare namespace IModelRegistry {
       
     export type VersionTermsStruct = {contentHash: BytesLike, blobId: BytesLike, price: BigNumberish, royaltyBps: BigNumberish, modes: BigNumberish}
@@ -16,41 +46,107 @@ export declare namespace IModelRegistry {
     export type RepositoryStructOutput = [owner: string, versions: bigint, createdAt: bigint, pendingOwner: string, name: string, licence: string, metadataUri: string] & {owner: string, versions: bigint, createdAt: bigint, pendingOwner: string, name: string, licence: string, metadataUri: string }
   
 
-    export type VersionStruct = {royaltyTo: AddressLike, priceGwei: BigNumberish, royaltyBps: BigNumberish, modes: BigNumberish, repositoryId: BigNumberish, publishedAt: BigNumberish, number: BigNumberish, contentHash: BytesLike, blobId: BytesLike}
+    export type VersionStruct = {royaltyTo: AddressLike, priceGwei: BigNumberish, royaltyBps: BigNumberish, modes: BigNumberish, repositoryId: BigNumberish, publishedAt: BigNumberish, number: BigNumberish, zkStatus: BigNumberish, zkShape: BigNumberish, zkSince: BigNumberish, contentHash: BytesLike, blobId: BytesLike}
 
-    export type VersionStructOutput = [royaltyTo: string, priceGwei: bigint, royaltyBps: bigint, modes: bigint, repositoryId: bigint, publishedAt: bigint, number: bigint, contentHash: string, blobId: string] & {royaltyTo: string, priceGwei: bigint, royaltyBps: bigint, modes: bigint, repositoryId: bigint, publishedAt: bigint, number: bigint, contentHash: string, blobId: string }
+    export type VersionStructOutput = [royaltyTo: string, priceGwei: bigint, royaltyBps: bigint, modes: bigint, repositoryId: bigint, publishedAt: bigint, number: bigint, zkStatus: bigint, zkShape: bigint, zkSince: bigint, contentHash: string, blobId: string] & {royaltyTo: string, priceGwei: bigint, royaltyBps: bigint, modes: bigint, repositoryId: bigint, publishedAt: bigint, number: bigint, zkStatus: bigint, zkShape: bigint, zkSince: bigint, contentHash: string, blobId: string }
   
     }
 
   export interface ModelRegistryInterface extends Interface {
-    getFunction(nameOrSignature: "acceptOwnership" | "assignRoyalty" | "createRepository" | "modelIdOf" | "offerOwnership" | "publishVersion" | "repository" | "repositoryCount" | "termsOf" | "version"): FunctionFragment;
+    getFunction(nameOrSignature: "acceptOwnership()" | "acceptOwnership(uint256)" | "accumulateZk" | "addShape" | "assignRoyalty" | "attestZk" | "createRepository" | "depositZkBond" | "eip712Domain" | "isZkUsable" | "modelIdOf" | "offerOwnership" | "owner" | "pendingOwner" | "publishVersion" | "registerZk" | "releaseZkBond" | "renounceOwnership" | "repository" | "repositoryCount" | "retireShape" | "shape" | "shapeCount" | "staking" | "termsOf" | "token" | "transferOwnership" | "verifierSets" | "version" | "withdrawZk" | "withdrawZkBond" | "zkBonds" | "zkChallenge" | "zkCommitment" | "zkCommitmentDigest" | "zkTerms" | "zkVersion"): FunctionFragment;
 
-    getEvent(nameOrSignatureOrTopic: "OwnershipAccepted" | "OwnershipOffered" | "RepositoryCreated" | "RoyaltyAssigned" | "VersionPublished"): EventFragment;
+    getEvent(nameOrSignatureOrTopic: "EIP712DomainChanged" | "OwnershipAccepted" | "OwnershipOffered" | "OwnershipTransferStarted" | "OwnershipTransferred" | "RepositoryCreated" | "RoyaltyAssigned" | "ShapeAdded" | "ShapeRetired" | "VersionPublished" | "ZkAccumulated" | "ZkAttested" | "ZkBondDeposited" | "ZkBondReleased" | "ZkBondWithdrawn" | "ZkProvenWrong" | "ZkRegistered" | "ZkWithdrawn"): EventFragment;
 
-    encodeFunctionData(functionFragment: 'acceptOwnership', values: [BigNumberish]): string;
+    encodeFunctionData(functionFragment: 'acceptOwnership()', values?: undefined): string;
+encodeFunctionData(functionFragment: 'acceptOwnership(uint256)', values: [BigNumberish]): string;
+encodeFunctionData(functionFragment: 'accumulateZk', values: [BytesLike, ZkManifestStruct, BigNumberish, BytesLike, BytesLike]): string;
+encodeFunctionData(functionFragment: 'addShape', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'assignRoyalty', values: [BytesLike, AddressLike]): string;
+encodeFunctionData(functionFragment: 'attestZk', values: [BytesLike, BigNumberish, BigNumberish, BytesLike]): string;
 encodeFunctionData(functionFragment: 'createRepository', values: [string, string, string]): string;
+encodeFunctionData(functionFragment: 'depositZkBond', values: [BigNumberish, BigNumberish]): string;
+encodeFunctionData(functionFragment: 'eip712Domain', values?: undefined): string;
+encodeFunctionData(functionFragment: 'isZkUsable', values: [BytesLike]): string;
 encodeFunctionData(functionFragment: 'modelIdOf', values: [BigNumberish, BigNumberish]): string;
 encodeFunctionData(functionFragment: 'offerOwnership', values: [BigNumberish, AddressLike]): string;
+encodeFunctionData(functionFragment: 'owner', values?: undefined): string;
+encodeFunctionData(functionFragment: 'pendingOwner', values?: undefined): string;
 encodeFunctionData(functionFragment: 'publishVersion', values: [BigNumberish, IModelRegistry.VersionTermsStruct]): string;
+encodeFunctionData(functionFragment: 'registerZk', values: [BytesLike, ZkManifestStruct, BigNumberish, BigNumberish]): string;
+encodeFunctionData(functionFragment: 'releaseZkBond', values: [BytesLike]): string;
+encodeFunctionData(functionFragment: 'renounceOwnership', values?: undefined): string;
 encodeFunctionData(functionFragment: 'repository', values: [BigNumberish]): string;
 encodeFunctionData(functionFragment: 'repositoryCount', values?: undefined): string;
+encodeFunctionData(functionFragment: 'retireShape', values: [BigNumberish]): string;
+encodeFunctionData(functionFragment: 'shape', values: [BigNumberish]): string;
+encodeFunctionData(functionFragment: 'shapeCount', values?: undefined): string;
+encodeFunctionData(functionFragment: 'staking', values?: undefined): string;
 encodeFunctionData(functionFragment: 'termsOf', values: [BytesLike]): string;
+encodeFunctionData(functionFragment: 'token', values?: undefined): string;
+encodeFunctionData(functionFragment: 'transferOwnership', values: [AddressLike]): string;
+encodeFunctionData(functionFragment: 'verifierSets', values?: undefined): string;
 encodeFunctionData(functionFragment: 'version', values: [BytesLike]): string;
+encodeFunctionData(functionFragment: 'withdrawZk', values: [BytesLike]): string;
+encodeFunctionData(functionFragment: 'withdrawZkBond', values: [BigNumberish, BigNumberish, AddressLike]): string;
+encodeFunctionData(functionFragment: 'zkBonds', values: [BigNumberish]): string;
+encodeFunctionData(functionFragment: 'zkChallenge', values: [BytesLike, AddressLike]): string;
+encodeFunctionData(functionFragment: 'zkCommitment', values: [BytesLike]): string;
+encodeFunctionData(functionFragment: 'zkCommitmentDigest', values: [BytesLike, BigNumberish]): string;
+encodeFunctionData(functionFragment: 'zkTerms', values?: undefined): string;
+encodeFunctionData(functionFragment: 'zkVersion', values: [BytesLike]): string;
 
-    decodeFunctionResult(functionFragment: 'acceptOwnership', data: BytesLike): Result;
+    decodeFunctionResult(functionFragment: 'acceptOwnership()', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'acceptOwnership(uint256)', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'accumulateZk', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'addShape', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'assignRoyalty', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'attestZk', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'createRepository', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'depositZkBond', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'eip712Domain', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'isZkUsable', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'modelIdOf', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'offerOwnership', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'owner', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'pendingOwner', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'publishVersion', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'registerZk', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'releaseZkBond', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'renounceOwnership', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'repository', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'repositoryCount', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'retireShape', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'shape', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'shapeCount', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'staking', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'termsOf', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'token', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'transferOwnership', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'verifierSets', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'version', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'withdrawZk', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'withdrawZkBond', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'zkBonds', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'zkChallenge', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'zkCommitment', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'zkCommitmentDigest', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'zkTerms', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'zkVersion', data: BytesLike): Result;
   }
 
   
+    export namespace EIP712DomainChangedEvent {
+      export type InputTuple = [];
+      export type OutputTuple = [];
+      export interface OutputObject {};
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
     export namespace OwnershipAcceptedEvent {
       export type InputTuple = [repositoryId: BigNumberish, previousOwner: AddressLike, owner: AddressLike];
       export type OutputTuple = [repositoryId: bigint, previousOwner: string, owner: string];
@@ -67,6 +163,30 @@ decodeFunctionResult(functionFragment: 'version', data: BytesLike): Result;
       export type InputTuple = [repositoryId: BigNumberish, owner: AddressLike, pendingOwner: AddressLike];
       export type OutputTuple = [repositoryId: bigint, owner: string, pendingOwner: string];
       export interface OutputObject {repositoryId: bigint, owner: string, pendingOwner: string };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace OwnershipTransferStartedEvent {
+      export type InputTuple = [previousOwner: AddressLike, newOwner: AddressLike];
+      export type OutputTuple = [previousOwner: string, newOwner: string];
+      export interface OutputObject {previousOwner: string, newOwner: string };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace OwnershipTransferredEvent {
+      export type InputTuple = [previousOwner: AddressLike, newOwner: AddressLike];
+      export type OutputTuple = [previousOwner: string, newOwner: string];
+      export interface OutputObject {previousOwner: string, newOwner: string };
       export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
       export type Filter = TypedDeferredTopicFilter<Event>
       export type Log = TypedEventLog<Event>
@@ -99,10 +219,130 @@ decodeFunctionResult(functionFragment: 'version', data: BytesLike): Result;
 
   
 
+    export namespace ShapeAddedEvent {
+      export type InputTuple = [shape: BigNumberish, verifier: AddressLike, keyHash: BytesLike];
+      export type OutputTuple = [shape: bigint, verifier: string, keyHash: string];
+      export interface OutputObject {shape: bigint, verifier: string, keyHash: string };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace ShapeRetiredEvent {
+      export type InputTuple = [shape: BigNumberish];
+      export type OutputTuple = [shape: bigint];
+      export interface OutputObject {shape: bigint };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
     export namespace VersionPublishedEvent {
       export type InputTuple = [modelId: BytesLike, repositoryId: BigNumberish, number: BigNumberish, contentHash: BytesLike, blobId: BytesLike, price: BigNumberish, royaltyBps: BigNumberish, modes: BigNumberish];
       export type OutputTuple = [modelId: string, repositoryId: bigint, number: bigint, contentHash: string, blobId: string, price: bigint, royaltyBps: bigint, modes: bigint];
       export interface OutputObject {modelId: string, repositoryId: bigint, number: bigint, contentHash: string, blobId: string, price: bigint, royaltyBps: bigint, modes: bigint };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace ZkAccumulatedEvent {
+      export type InputTuple = [modelId: BytesLike, challenger: AddressLike, entries: BigNumberish];
+      export type OutputTuple = [modelId: string, challenger: string, entries: bigint];
+      export interface OutputObject {modelId: string, challenger: string, entries: bigint };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace ZkAttestedEvent {
+      export type InputTuple = [modelId: BytesLike, setId: BigNumberish, approvals: BigNumberish];
+      export type OutputTuple = [modelId: string, setId: bigint, approvals: bigint];
+      export interface OutputObject {modelId: string, setId: bigint, approvals: bigint };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace ZkBondDepositedEvent {
+      export type InputTuple = [repositoryId: BigNumberish, from: AddressLike, amount: BigNumberish];
+      export type OutputTuple = [repositoryId: bigint, from: string, amount: bigint];
+      export interface OutputObject {repositoryId: bigint, from: string, amount: bigint };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace ZkBondReleasedEvent {
+      export type InputTuple = [modelId: BytesLike];
+      export type OutputTuple = [modelId: string];
+      export interface OutputObject {modelId: string };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace ZkBondWithdrawnEvent {
+      export type InputTuple = [repositoryId: BigNumberish, to: AddressLike, amount: BigNumberish];
+      export type OutputTuple = [repositoryId: bigint, to: string, amount: bigint];
+      export interface OutputObject {repositoryId: bigint, to: string, amount: bigint };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace ZkProvenWrongEvent {
+      export type InputTuple = [modelId: BytesLike, challenger: AddressLike, reward: BigNumberish, slashed: BigNumberish];
+      export type OutputTuple = [modelId: string, challenger: string, reward: bigint, slashed: bigint];
+      export interface OutputObject {modelId: string, challenger: string, reward: bigint, slashed: bigint };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace ZkRegisteredEvent {
+      export type InputTuple = [modelId: BytesLike, repositoryId: BigNumberish, manifest: ZkManifestStruct, x: BigNumberish, y: BigNumberish];
+      export type OutputTuple = [modelId: string, repositoryId: bigint, manifest: ZkManifestStructOutput, x: bigint, y: bigint];
+      export interface OutputObject {modelId: string, repositoryId: bigint, manifest: ZkManifestStructOutput, x: bigint, y: bigint };
+      export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
+      export type Filter = TypedDeferredTopicFilter<Event>
+      export type Log = TypedEventLog<Event>
+      export type LogDescription = TypedLogDescription<Event>
+    }
+
+  
+
+    export namespace ZkWithdrawnEvent {
+      export type InputTuple = [modelId: BytesLike];
+      export type OutputTuple = [modelId: string];
+      export interface OutputObject {modelId: string };
       export type Event = TypedContractEvent<InputTuple, OutputTuple, OutputObject>
       export type Filter = TypedDeferredTopicFilter<Event>
       export type Log = TypedEventLog<Event>
@@ -145,9 +385,33 @@ decodeFunctionResult(functionFragment: 'version', data: BytesLike): Result;
 
     
     
-    acceptOwnership: TypedContractMethod<
+    "acceptOwnership()": TypedContractMethod<
+      [],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
+    "acceptOwnership(uint256)": TypedContractMethod<
       [repositoryId: BigNumberish, ],
       [void],
+      'nonpayable'
+    >
+    
+
+    
+    accumulateZk: TypedContractMethod<
+      [modelId: BytesLike, manifest: ZkManifestStruct, from: BigNumberish, weights: BytesLike, bases: BytesLike, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
+    addShape: TypedContractMethod<
+      [verifier: AddressLike, ],
+      [bigint],
       'nonpayable'
     >
     
@@ -161,10 +425,42 @@ decodeFunctionResult(functionFragment: 'version', data: BytesLike): Result;
     
 
     
+    attestZk: TypedContractMethod<
+      [modelId: BytesLike, setId: BigNumberish, seats: BigNumberish, signatures: BytesLike, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
     createRepository: TypedContractMethod<
       [name: string, licence: string, metadataUri: string, ],
       [bigint],
       'nonpayable'
+    >
+    
+
+    
+    depositZkBond: TypedContractMethod<
+      [repositoryId: BigNumberish, amount: BigNumberish, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
+    eip712Domain: TypedContractMethod<
+      [],
+      [[string, string, string, bigint, string, string, bigint[]] & {fields: string, name: string, version: string, chainId: bigint, verifyingContract: string, salt: string, extensions: bigint[] }],
+      'view'
+    >
+    
+
+    
+    isZkUsable: TypedContractMethod<
+      [modelId: BytesLike, ],
+      [boolean],
+      'view'
     >
     
 
@@ -185,9 +481,49 @@ decodeFunctionResult(functionFragment: 'version', data: BytesLike): Result;
     
 
     
+    owner: TypedContractMethod<
+      [],
+      [string],
+      'view'
+    >
+    
+
+    
+    pendingOwner: TypedContractMethod<
+      [],
+      [string],
+      'view'
+    >
+    
+
+    
     publishVersion: TypedContractMethod<
       [repositoryId: BigNumberish, terms: IModelRegistry.VersionTermsStruct, ],
       [string],
+      'nonpayable'
+    >
+    
+
+    
+    registerZk: TypedContractMethod<
+      [modelId: BytesLike, manifest: ZkManifestStruct, x: BigNumberish, y: BigNumberish, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
+    releaseZkBond: TypedContractMethod<
+      [modelId: BytesLike, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
+    renounceOwnership: TypedContractMethod<
+      [],
+      [void],
       'nonpayable'
     >
     
@@ -209,9 +545,65 @@ decodeFunctionResult(functionFragment: 'version', data: BytesLike): Result;
     
 
     
+    retireShape: TypedContractMethod<
+      [number: BigNumberish, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
+    shape: TypedContractMethod<
+      [number: BigNumberish, ],
+      [ShapeStructOutput],
+      'view'
+    >
+    
+
+    
+    shapeCount: TypedContractMethod<
+      [],
+      [bigint],
+      'view'
+    >
+    
+
+    
+    staking: TypedContractMethod<
+      [],
+      [string],
+      'view'
+    >
+    
+
+    
     termsOf: TypedContractMethod<
       [modelId: BytesLike, ],
       [[string, bigint, bigint, bigint] & {royaltyTo: string, royaltyBps: bigint, price: bigint, modes: bigint }],
+      'view'
+    >
+    
+
+    
+    token: TypedContractMethod<
+      [],
+      [string],
+      'view'
+    >
+    
+
+    
+    transferOwnership: TypedContractMethod<
+      [newOwner: AddressLike, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
+    verifierSets: TypedContractMethod<
+      [],
+      [string],
       'view'
     >
     
@@ -224,12 +616,91 @@ decodeFunctionResult(functionFragment: 'version', data: BytesLike): Result;
     >
     
 
+    
+    withdrawZk: TypedContractMethod<
+      [modelId: BytesLike, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
+    withdrawZkBond: TypedContractMethod<
+      [repositoryId: BigNumberish, amount: BigNumberish, to: AddressLike, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
+    zkBonds: TypedContractMethod<
+      [repositoryId: BigNumberish, ],
+      [[bigint, bigint] & {free: bigint, locked: bigint }],
+      'view'
+    >
+    
+
+    
+    zkChallenge: TypedContractMethod<
+      [modelId: BytesLike, challenger: AddressLike, ],
+      [ZkChallengeStructOutput],
+      'view'
+    >
+    
+
+    
+    zkCommitment: TypedContractMethod<
+      [modelId: BytesLike, ],
+      [ZkCommitmentStructOutput],
+      'view'
+    >
+    
+
+    
+    zkCommitmentDigest: TypedContractMethod<
+      [modelId: BytesLike, setId: BigNumberish, ],
+      [string],
+      'view'
+    >
+    
+
+    
+    zkTerms: TypedContractMethod<
+      [],
+      [ZkTermsStructOutput],
+      'view'
+    >
+    
+
+    
+    zkVersion: TypedContractMethod<
+      [modelId: BytesLike, ],
+      [ZkVersionStructOutput],
+      'view'
+    >
+    
+
 
     getFunction<T extends ContractMethod = ContractMethod>(key: string | FunctionFragment): T;
 
-    getFunction(nameOrSignature: 'acceptOwnership'): TypedContractMethod<
+    getFunction(nameOrSignature: 'acceptOwnership()'): TypedContractMethod<
+      [],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'acceptOwnership(uint256)'): TypedContractMethod<
       [repositoryId: BigNumberish, ],
       [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'accumulateZk'): TypedContractMethod<
+      [modelId: BytesLike, manifest: ZkManifestStruct, from: BigNumberish, weights: BytesLike, bases: BytesLike, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'addShape'): TypedContractMethod<
+      [verifier: AddressLike, ],
+      [bigint],
       'nonpayable'
     >;
 getFunction(nameOrSignature: 'assignRoyalty'): TypedContractMethod<
@@ -237,10 +708,30 @@ getFunction(nameOrSignature: 'assignRoyalty'): TypedContractMethod<
       [void],
       'nonpayable'
     >;
+getFunction(nameOrSignature: 'attestZk'): TypedContractMethod<
+      [modelId: BytesLike, setId: BigNumberish, seats: BigNumberish, signatures: BytesLike, ],
+      [void],
+      'nonpayable'
+    >;
 getFunction(nameOrSignature: 'createRepository'): TypedContractMethod<
       [name: string, licence: string, metadataUri: string, ],
       [bigint],
       'nonpayable'
+    >;
+getFunction(nameOrSignature: 'depositZkBond'): TypedContractMethod<
+      [repositoryId: BigNumberish, amount: BigNumberish, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'eip712Domain'): TypedContractMethod<
+      [],
+      [[string, string, string, bigint, string, string, bigint[]] & {fields: string, name: string, version: string, chainId: bigint, verifyingContract: string, salt: string, extensions: bigint[] }],
+      'view'
+    >;
+getFunction(nameOrSignature: 'isZkUsable'): TypedContractMethod<
+      [modelId: BytesLike, ],
+      [boolean],
+      'view'
     >;
 getFunction(nameOrSignature: 'modelIdOf'): TypedContractMethod<
       [repositoryId: BigNumberish, number: BigNumberish, ],
@@ -252,9 +743,34 @@ getFunction(nameOrSignature: 'offerOwnership'): TypedContractMethod<
       [void],
       'nonpayable'
     >;
+getFunction(nameOrSignature: 'owner'): TypedContractMethod<
+      [],
+      [string],
+      'view'
+    >;
+getFunction(nameOrSignature: 'pendingOwner'): TypedContractMethod<
+      [],
+      [string],
+      'view'
+    >;
 getFunction(nameOrSignature: 'publishVersion'): TypedContractMethod<
       [repositoryId: BigNumberish, terms: IModelRegistry.VersionTermsStruct, ],
       [string],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'registerZk'): TypedContractMethod<
+      [modelId: BytesLike, manifest: ZkManifestStruct, x: BigNumberish, y: BigNumberish, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'releaseZkBond'): TypedContractMethod<
+      [modelId: BytesLike, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'renounceOwnership'): TypedContractMethod<
+      [],
+      [void],
       'nonpayable'
     >;
 getFunction(nameOrSignature: 'repository'): TypedContractMethod<
@@ -267,9 +783,44 @@ getFunction(nameOrSignature: 'repositoryCount'): TypedContractMethod<
       [bigint],
       'view'
     >;
+getFunction(nameOrSignature: 'retireShape'): TypedContractMethod<
+      [number: BigNumberish, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'shape'): TypedContractMethod<
+      [number: BigNumberish, ],
+      [ShapeStructOutput],
+      'view'
+    >;
+getFunction(nameOrSignature: 'shapeCount'): TypedContractMethod<
+      [],
+      [bigint],
+      'view'
+    >;
+getFunction(nameOrSignature: 'staking'): TypedContractMethod<
+      [],
+      [string],
+      'view'
+    >;
 getFunction(nameOrSignature: 'termsOf'): TypedContractMethod<
       [modelId: BytesLike, ],
       [[string, bigint, bigint, bigint] & {royaltyTo: string, royaltyBps: bigint, price: bigint, modes: bigint }],
+      'view'
+    >;
+getFunction(nameOrSignature: 'token'): TypedContractMethod<
+      [],
+      [string],
+      'view'
+    >;
+getFunction(nameOrSignature: 'transferOwnership'): TypedContractMethod<
+      [newOwner: AddressLike, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'verifierSets'): TypedContractMethod<
+      [],
+      [string],
       'view'
     >;
 getFunction(nameOrSignature: 'version'): TypedContractMethod<
@@ -277,21 +828,86 @@ getFunction(nameOrSignature: 'version'): TypedContractMethod<
       [IModelRegistry.VersionStructOutput],
       'view'
     >;
+getFunction(nameOrSignature: 'withdrawZk'): TypedContractMethod<
+      [modelId: BytesLike, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'withdrawZkBond'): TypedContractMethod<
+      [repositoryId: BigNumberish, amount: BigNumberish, to: AddressLike, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'zkBonds'): TypedContractMethod<
+      [repositoryId: BigNumberish, ],
+      [[bigint, bigint] & {free: bigint, locked: bigint }],
+      'view'
+    >;
+getFunction(nameOrSignature: 'zkChallenge'): TypedContractMethod<
+      [modelId: BytesLike, challenger: AddressLike, ],
+      [ZkChallengeStructOutput],
+      'view'
+    >;
+getFunction(nameOrSignature: 'zkCommitment'): TypedContractMethod<
+      [modelId: BytesLike, ],
+      [ZkCommitmentStructOutput],
+      'view'
+    >;
+getFunction(nameOrSignature: 'zkCommitmentDigest'): TypedContractMethod<
+      [modelId: BytesLike, setId: BigNumberish, ],
+      [string],
+      'view'
+    >;
+getFunction(nameOrSignature: 'zkTerms'): TypedContractMethod<
+      [],
+      [ZkTermsStructOutput],
+      'view'
+    >;
+getFunction(nameOrSignature: 'zkVersion'): TypedContractMethod<
+      [modelId: BytesLike, ],
+      [ZkVersionStructOutput],
+      'view'
+    >;
 
-    getEvent(key: 'OwnershipAccepted'): TypedContractEvent<OwnershipAcceptedEvent.InputTuple, OwnershipAcceptedEvent.OutputTuple, OwnershipAcceptedEvent.OutputObject>;
+    getEvent(key: 'EIP712DomainChanged'): TypedContractEvent<EIP712DomainChangedEvent.InputTuple, EIP712DomainChangedEvent.OutputTuple, EIP712DomainChangedEvent.OutputObject>;
+getEvent(key: 'OwnershipAccepted'): TypedContractEvent<OwnershipAcceptedEvent.InputTuple, OwnershipAcceptedEvent.OutputTuple, OwnershipAcceptedEvent.OutputObject>;
 getEvent(key: 'OwnershipOffered'): TypedContractEvent<OwnershipOfferedEvent.InputTuple, OwnershipOfferedEvent.OutputTuple, OwnershipOfferedEvent.OutputObject>;
+getEvent(key: 'OwnershipTransferStarted'): TypedContractEvent<OwnershipTransferStartedEvent.InputTuple, OwnershipTransferStartedEvent.OutputTuple, OwnershipTransferStartedEvent.OutputObject>;
+getEvent(key: 'OwnershipTransferred'): TypedContractEvent<OwnershipTransferredEvent.InputTuple, OwnershipTransferredEvent.OutputTuple, OwnershipTransferredEvent.OutputObject>;
 getEvent(key: 'RepositoryCreated'): TypedContractEvent<RepositoryCreatedEvent.InputTuple, RepositoryCreatedEvent.OutputTuple, RepositoryCreatedEvent.OutputObject>;
 getEvent(key: 'RoyaltyAssigned'): TypedContractEvent<RoyaltyAssignedEvent.InputTuple, RoyaltyAssignedEvent.OutputTuple, RoyaltyAssignedEvent.OutputObject>;
+getEvent(key: 'ShapeAdded'): TypedContractEvent<ShapeAddedEvent.InputTuple, ShapeAddedEvent.OutputTuple, ShapeAddedEvent.OutputObject>;
+getEvent(key: 'ShapeRetired'): TypedContractEvent<ShapeRetiredEvent.InputTuple, ShapeRetiredEvent.OutputTuple, ShapeRetiredEvent.OutputObject>;
 getEvent(key: 'VersionPublished'): TypedContractEvent<VersionPublishedEvent.InputTuple, VersionPublishedEvent.OutputTuple, VersionPublishedEvent.OutputObject>;
+getEvent(key: 'ZkAccumulated'): TypedContractEvent<ZkAccumulatedEvent.InputTuple, ZkAccumulatedEvent.OutputTuple, ZkAccumulatedEvent.OutputObject>;
+getEvent(key: 'ZkAttested'): TypedContractEvent<ZkAttestedEvent.InputTuple, ZkAttestedEvent.OutputTuple, ZkAttestedEvent.OutputObject>;
+getEvent(key: 'ZkBondDeposited'): TypedContractEvent<ZkBondDepositedEvent.InputTuple, ZkBondDepositedEvent.OutputTuple, ZkBondDepositedEvent.OutputObject>;
+getEvent(key: 'ZkBondReleased'): TypedContractEvent<ZkBondReleasedEvent.InputTuple, ZkBondReleasedEvent.OutputTuple, ZkBondReleasedEvent.OutputObject>;
+getEvent(key: 'ZkBondWithdrawn'): TypedContractEvent<ZkBondWithdrawnEvent.InputTuple, ZkBondWithdrawnEvent.OutputTuple, ZkBondWithdrawnEvent.OutputObject>;
+getEvent(key: 'ZkProvenWrong'): TypedContractEvent<ZkProvenWrongEvent.InputTuple, ZkProvenWrongEvent.OutputTuple, ZkProvenWrongEvent.OutputObject>;
+getEvent(key: 'ZkRegistered'): TypedContractEvent<ZkRegisteredEvent.InputTuple, ZkRegisteredEvent.OutputTuple, ZkRegisteredEvent.OutputObject>;
+getEvent(key: 'ZkWithdrawn'): TypedContractEvent<ZkWithdrawnEvent.InputTuple, ZkWithdrawnEvent.OutputTuple, ZkWithdrawnEvent.OutputObject>;
 
     filters: {
       
+      'EIP712DomainChanged()': TypedContractEvent<EIP712DomainChangedEvent.InputTuple, EIP712DomainChangedEvent.OutputTuple, EIP712DomainChangedEvent.OutputObject>;
+      EIP712DomainChanged: TypedContractEvent<EIP712DomainChangedEvent.InputTuple, EIP712DomainChangedEvent.OutputTuple, EIP712DomainChangedEvent.OutputObject>;
+    
+
       'OwnershipAccepted(uint256,address,address)': TypedContractEvent<OwnershipAcceptedEvent.InputTuple, OwnershipAcceptedEvent.OutputTuple, OwnershipAcceptedEvent.OutputObject>;
       OwnershipAccepted: TypedContractEvent<OwnershipAcceptedEvent.InputTuple, OwnershipAcceptedEvent.OutputTuple, OwnershipAcceptedEvent.OutputObject>;
     
 
       'OwnershipOffered(uint256,address,address)': TypedContractEvent<OwnershipOfferedEvent.InputTuple, OwnershipOfferedEvent.OutputTuple, OwnershipOfferedEvent.OutputObject>;
       OwnershipOffered: TypedContractEvent<OwnershipOfferedEvent.InputTuple, OwnershipOfferedEvent.OutputTuple, OwnershipOfferedEvent.OutputObject>;
+    
+
+      'OwnershipTransferStarted(address,address)': TypedContractEvent<OwnershipTransferStartedEvent.InputTuple, OwnershipTransferStartedEvent.OutputTuple, OwnershipTransferStartedEvent.OutputObject>;
+      OwnershipTransferStarted: TypedContractEvent<OwnershipTransferStartedEvent.InputTuple, OwnershipTransferStartedEvent.OutputTuple, OwnershipTransferStartedEvent.OutputObject>;
+    
+
+      'OwnershipTransferred(address,address)': TypedContractEvent<OwnershipTransferredEvent.InputTuple, OwnershipTransferredEvent.OutputTuple, OwnershipTransferredEvent.OutputObject>;
+      OwnershipTransferred: TypedContractEvent<OwnershipTransferredEvent.InputTuple, OwnershipTransferredEvent.OutputTuple, OwnershipTransferredEvent.OutputObject>;
     
 
       'RepositoryCreated(uint256,address,string,string,string)': TypedContractEvent<RepositoryCreatedEvent.InputTuple, RepositoryCreatedEvent.OutputTuple, RepositoryCreatedEvent.OutputObject>;
@@ -302,8 +918,48 @@ getEvent(key: 'VersionPublished'): TypedContractEvent<VersionPublishedEvent.Inpu
       RoyaltyAssigned: TypedContractEvent<RoyaltyAssignedEvent.InputTuple, RoyaltyAssignedEvent.OutputTuple, RoyaltyAssignedEvent.OutputObject>;
     
 
+      'ShapeAdded(uint256,address,bytes32)': TypedContractEvent<ShapeAddedEvent.InputTuple, ShapeAddedEvent.OutputTuple, ShapeAddedEvent.OutputObject>;
+      ShapeAdded: TypedContractEvent<ShapeAddedEvent.InputTuple, ShapeAddedEvent.OutputTuple, ShapeAddedEvent.OutputObject>;
+    
+
+      'ShapeRetired(uint256)': TypedContractEvent<ShapeRetiredEvent.InputTuple, ShapeRetiredEvent.OutputTuple, ShapeRetiredEvent.OutputObject>;
+      ShapeRetired: TypedContractEvent<ShapeRetiredEvent.InputTuple, ShapeRetiredEvent.OutputTuple, ShapeRetiredEvent.OutputObject>;
+    
+
       'VersionPublished(bytes32,uint256,uint256,bytes32,bytes32,uint256,uint256,uint256)': TypedContractEvent<VersionPublishedEvent.InputTuple, VersionPublishedEvent.OutputTuple, VersionPublishedEvent.OutputObject>;
       VersionPublished: TypedContractEvent<VersionPublishedEvent.InputTuple, VersionPublishedEvent.OutputTuple, VersionPublishedEvent.OutputObject>;
+    
+
+      'ZkAccumulated(bytes32,address,uint256)': TypedContractEvent<ZkAccumulatedEvent.InputTuple, ZkAccumulatedEvent.OutputTuple, ZkAccumulatedEvent.OutputObject>;
+      ZkAccumulated: TypedContractEvent<ZkAccumulatedEvent.InputTuple, ZkAccumulatedEvent.OutputTuple, ZkAccumulatedEvent.OutputObject>;
+    
+
+      'ZkAttested(bytes32,uint256,uint256)': TypedContractEvent<ZkAttestedEvent.InputTuple, ZkAttestedEvent.OutputTuple, ZkAttestedEvent.OutputObject>;
+      ZkAttested: TypedContractEvent<ZkAttestedEvent.InputTuple, ZkAttestedEvent.OutputTuple, ZkAttestedEvent.OutputObject>;
+    
+
+      'ZkBondDeposited(uint256,address,uint256)': TypedContractEvent<ZkBondDepositedEvent.InputTuple, ZkBondDepositedEvent.OutputTuple, ZkBondDepositedEvent.OutputObject>;
+      ZkBondDeposited: TypedContractEvent<ZkBondDepositedEvent.InputTuple, ZkBondDepositedEvent.OutputTuple, ZkBondDepositedEvent.OutputObject>;
+    
+
+      'ZkBondReleased(bytes32)': TypedContractEvent<ZkBondReleasedEvent.InputTuple, ZkBondReleasedEvent.OutputTuple, ZkBondReleasedEvent.OutputObject>;
+      ZkBondReleased: TypedContractEvent<ZkBondReleasedEvent.InputTuple, ZkBondReleasedEvent.OutputTuple, ZkBondReleasedEvent.OutputObject>;
+    
+
+      'ZkBondWithdrawn(uint256,address,uint256)': TypedContractEvent<ZkBondWithdrawnEvent.InputTuple, ZkBondWithdrawnEvent.OutputTuple, ZkBondWithdrawnEvent.OutputObject>;
+      ZkBondWithdrawn: TypedContractEvent<ZkBondWithdrawnEvent.InputTuple, ZkBondWithdrawnEvent.OutputTuple, ZkBondWithdrawnEvent.OutputObject>;
+    
+
+      'ZkProvenWrong(bytes32,address,uint256,uint256)': TypedContractEvent<ZkProvenWrongEvent.InputTuple, ZkProvenWrongEvent.OutputTuple, ZkProvenWrongEvent.OutputObject>;
+      ZkProvenWrong: TypedContractEvent<ZkProvenWrongEvent.InputTuple, ZkProvenWrongEvent.OutputTuple, ZkProvenWrongEvent.OutputObject>;
+    
+
+      'ZkRegistered(bytes32,uint256,tuple,uint256,uint256)': TypedContractEvent<ZkRegisteredEvent.InputTuple, ZkRegisteredEvent.OutputTuple, ZkRegisteredEvent.OutputObject>;
+      ZkRegistered: TypedContractEvent<ZkRegisteredEvent.InputTuple, ZkRegisteredEvent.OutputTuple, ZkRegisteredEvent.OutputObject>;
+    
+
+      'ZkWithdrawn(bytes32)': TypedContractEvent<ZkWithdrawnEvent.InputTuple, ZkWithdrawnEvent.OutputTuple, ZkWithdrawnEvent.OutputObject>;
+      ZkWithdrawn: TypedContractEvent<ZkWithdrawnEvent.InputTuple, ZkWithdrawnEvent.OutputTuple, ZkWithdrawnEvent.OutputObject>;
     
     };
   }

@@ -4,3 +4,6 @@
 export type { IModelRegistry } from './IModelRegistry.js';
 export type { IZkVersions } from './IZkVersions.js';
 export type { ModelRegistry } from './ModelRegistry.js';
+export type { Shapes } from './Shapes.js';
+export type { ZkChallenges } from './ZkChallenges.js';
+export type { ZkVersions } from './ZkVersions.js';

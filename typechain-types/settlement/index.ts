@@ -3,6 +3,8 @@
 /* eslint-disable */
 export type { FeeSchedule } from './FeeSchedule.js';
 export type { IProofSettlement } from './IProofSettlement.js';
+export type { IVerifierSnapshots } from './IVerifierSnapshots.js';
 export type { ProofSettlement } from './ProofSettlement.js';
 export type { SumTree } from './SumTree.js';
 export type { VerifierSets } from './VerifierSets.js';
+export type { VerifierVotes } from './VerifierVotes.js';

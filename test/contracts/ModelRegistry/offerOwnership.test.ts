@@ -37,7 +37,7 @@ describe("ModelRegistry.offerOwnership, acceptOwnership", () => {
   it("acceptOwnership_byWhomItWasOffered_movesTheRightToPublish", async () => {
     const { models, modelOwner, payee } = state();
     await models.connect(modelOwner).offerOwnership(1, payee);
-    await expect(models.connect(payee).acceptOwnership(1))
+    await expect(models.connect(payee)["acceptOwnership(uint256)"](1))
       .to.emit(models, "OwnershipAccepted")
       .withArgs(1n, modelOwner, payee);
     const repository = await models.repository(1);
@@ -50,17 +50,17 @@ describe("ModelRegistry.offerOwnership, acceptOwnership", () => {
   it("acceptOwnership_royaltiesOfPublishedVersions_stay", async () => {
     const { models, modelOwner, payee, modelId } = state();
     await models.connect(modelOwner).offerOwnership(1, payee);
-    await models.connect(payee).acceptOwnership(1);
+    await models.connect(payee)["acceptOwnership(uint256)"](1);
     expect((await models.termsOf(modelId)).royaltyTo).to.equal(modelOwner);
   });
 
   it("acceptOwnership_byAnyoneElse_reverts", async () => {
     const { models, modelOwner, payee, stranger } = state();
-    await expect(models.connect(stranger).acceptOwnership(1))
+    await expect(models.connect(stranger)["acceptOwnership(uint256)"](1))
       .to.be.revertedWithCustomError(models, "NotPendingOwner")
       .withArgs(stranger, ZeroAddress);
     await models.connect(modelOwner).offerOwnership(1, payee);
-    await expect(models.connect(stranger).acceptOwnership(1))
+    await expect(models.connect(stranger)["acceptOwnership(uint256)"](1))
       .to.be.revertedWithCustomError(models, "NotPendingOwner")
       .withArgs(stranger, payee);
   });
@@ -68,8 +68,8 @@ describe("ModelRegistry.offerOwnership, acceptOwnership", () => {
   it("acceptOwnership_twice_reverts", async () => {
     const { models, modelOwner, payee } = state();
     await models.connect(modelOwner).offerOwnership(1, payee);
-    await models.connect(payee).acceptOwnership(1);
-    await expect(models.connect(payee).acceptOwnership(1))
+    await models.connect(payee)["acceptOwnership(uint256)"](1);
+    await expect(models.connect(payee)["acceptOwnership(uint256)"](1))
       .to.be.revertedWithCustomError(models, "NotPendingOwner")
       .withArgs(payee, ZeroAddress);
   });
@@ -78,7 +78,7 @@ describe("ModelRegistry.offerOwnership, acceptOwnership", () => {
     const { models, modelOwner, payee } = state();
     await models.connect(modelOwner).offerOwnership(1, payee);
     await models.connect(modelOwner).offerOwnership(1, ZeroAddress);
-    await expect(models.connect(payee).acceptOwnership(1))
+    await expect(models.connect(payee)["acceptOwnership(uint256)"](1))
       .to.be.revertedWithCustomError(models, "NotPendingOwner")
       .withArgs(payee, ZeroAddress);
   });

@@ -49,6 +49,9 @@ describe("ModelRegistry.publishVersion", () => {
       repositoryId: 1n,
       publishedAt: BigInt(await latestTimestamp(stage)),
       number: 1n,
+      zkStatus: 0n,
+      zkShape: 0n,
+      zkSince: 0n,
       contentHash: TERMS.contentHash,
       blobId: TERMS.blobId,
     });

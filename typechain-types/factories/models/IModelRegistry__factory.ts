@@ -621,6 +621,21 @@
             "type": "uint32"
           },
           {
+            "internalType": "enum ZkStatus",
+            "name": "zkStatus",
+            "type": "uint8"
+          },
+          {
+            "internalType": "uint16",
+            "name": "zkShape",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint40",
+            "name": "zkSince",
+            "type": "uint40"
+          },
+          {
             "internalType": "bytes32",
             "name": "contentHash",
             "type": "bytes32"

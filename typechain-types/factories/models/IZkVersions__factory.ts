@@ -159,6 +159,17 @@
   {
     "inputs": [
       {
+        "internalType": "uint256",
+        "name": "repositoryId",
+        "type": "uint256"
+      }
+    ],
+    "name": "RepositoryNotFound",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
         "internalType": "bytes32",
         "name": "keyHash",
         "type": "bytes32"
@@ -795,6 +806,16 @@
             "type": "uint16"
           },
           {
+            "internalType": "uint8",
+            "name": "inputWords",
+            "type": "uint8"
+          },
+          {
+            "internalType": "uint8",
+            "name": "outputWords",
+            "type": "uint8"
+          },
+          {
             "internalType": "bool",
             "name": "retired",
             "type": "bool"
@@ -948,19 +969,36 @@
     "name": "zkCommitment",
     "outputs": [
       {
-        "internalType": "contract IShapeVerifier",
-        "name": "verifier",
-        "type": "address"
-      },
-      {
-        "internalType": "uint256",
-        "name": "x",
-        "type": "uint256"
-      },
-      {
-        "internalType": "uint256",
-        "name": "y",
-        "type": "uint256"
+        "components": [
+          {
+            "internalType": "contract IShapeVerifier",
+            "name": "verifier",
+            "type": "address"
+          },
+          {
+            "internalType": "uint256",
+            "name": "x",
+            "type": "uint256"
+          },
+          {
+            "internalType": "uint256",
+            "name": "y",
+            "type": "uint256"
+          },
+          {
+            "internalType": "uint256",
+            "name": "inputWords",
+            "type": "uint256"
+          },
+          {
+            "internalType": "uint256",
+            "name": "outputWords",
+            "type": "uint256"
+          }
+        ],
+        "internalType": "struct ZkCommitment",
+        "name": "",
+        "type": "tuple"
       }
     ],
     "stateMutability": "view",
@@ -985,6 +1023,46 @@
         "internalType": "bytes32",
         "name": "",
         "type": "bytes32"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "zkTerms",
+    "outputs": [
+      {
+        "components": [
+          {
+            "internalType": "uint96",
+            "name": "bond",
+            "type": "uint96"
+          },
+          {
+            "internalType": "uint32",
+            "name": "accountability",
+            "type": "uint32"
+          },
+          {
+            "internalType": "uint32",
+            "name": "withdrawalDelay",
+            "type": "uint32"
+          },
+          {
+            "internalType": "uint16",
+            "name": "rewardBps",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint16",
+            "name": "voterSlashBps",
+            "type": "uint16"
+          }
+        ],
+        "internalType": "struct ZkTerms",
+        "name": "",
+        "type": "tuple"
       }
     ],
     "stateMutability": "view",

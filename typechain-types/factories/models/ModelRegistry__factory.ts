@@ -3,11 +3,155 @@
 /* eslint-disable */
 import type { Addressable } from "ethers";
 import { Contract, ContractFactory, ContractTransactionResponse, Interface } from "ethers"
-import type { Signer, ContractDeployTransaction, ContractRunner } from "ethers"
+import type { Signer, AddressLike, ContractDeployTransaction, ContractRunner } from "ethers"
 import type { NonPayableOverrides } from "../../common.js"
-  import type { ModelRegistry, ModelRegistryInterface } from "../../models/ModelRegistry.js";
+  import type { ModelRegistry, ModelRegistryInterface, ZkTermsStruct } from "../../models/ModelRegistry.js";
 
   const _abi = [
+  {
+    "inputs": [
+      {
+        "internalType": "contract OPG",
+        "name": "token_",
+        "type": "address"
+      },
+      {
+        "internalType": "contract INodeStaking",
+        "name": "staking_",
+        "type": "address"
+      },
+      {
+        "internalType": "contract IVerifierSnapshots",
+        "name": "verifierSets_",
+        "type": "address"
+      },
+      {
+        "internalType": "address",
+        "name": "owner_",
+        "type": "address"
+      },
+      {
+        "components": [
+          {
+            "internalType": "uint96",
+            "name": "bond",
+            "type": "uint96"
+          },
+          {
+            "internalType": "uint32",
+            "name": "accountability",
+            "type": "uint32"
+          },
+          {
+            "internalType": "uint32",
+            "name": "withdrawalDelay",
+            "type": "uint32"
+          },
+          {
+            "internalType": "uint16",
+            "name": "rewardBps",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint16",
+            "name": "voterSlashBps",
+            "type": "uint16"
+          }
+        ],
+        "internalType": "struct ZkTerms",
+        "name": "zk",
+        "type": "tuple"
+      }
+    ],
+    "stateMutability": "nonpayable",
+    "type": "constructor"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "expected",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "bytes32",
+        "name": "actual",
+        "type": "bytes32"
+      }
+    ],
+    "name": "BasesMismatch",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "CommitmentHolds",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "chainId",
+        "type": "uint256"
+      }
+    ],
+    "name": "DevelopmentKey",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "available",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "required",
+        "type": "uint256"
+      }
+    ],
+    "name": "InsufficientBond",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "expected",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "actual",
+        "type": "uint256"
+      }
+    ],
+    "name": "InvalidChunk",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "x",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "y",
+        "type": "uint256"
+      }
+    ],
+    "name": "InvalidCommitment",
+    "type": "error"
+  },
   {
     "inputs": [
       {
@@ -57,6 +201,86 @@ import type { NonPayableOverrides } from "../../common.js"
     "type": "error"
   },
   {
+    "inputs": [
+      {
+        "internalType": "contract IShapeVerifier",
+        "name": "verifier",
+        "type": "address"
+      }
+    ],
+    "name": "InvalidShape",
+    "type": "error"
+  },
+  {
+    "inputs": [],
+    "name": "InvalidShortString",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "seat",
+        "type": "uint256"
+      }
+    ],
+    "name": "InvalidVote",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "expected",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "actual",
+        "type": "uint256"
+      }
+    ],
+    "name": "InvalidVotesLength",
+    "type": "error"
+  },
+  {
+    "inputs": [],
+    "name": "InvalidZkTerms",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "expected",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "bytes32",
+        "name": "actual",
+        "type": "bytes32"
+      }
+    ],
+    "name": "ManifestMismatch",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "inputs",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "outputs",
+        "type": "uint256"
+      }
+    ],
+    "name": "ManifestOutOfShape",
+    "type": "error"
+  },
+  {
     "inputs": [],
     "name": "MissingContentHash",
     "type": "error"
@@ -86,6 +310,22 @@ import type { NonPayableOverrides } from "../../common.js"
       }
     ],
     "name": "NameTaken",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "x",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "y",
+        "type": "uint256"
+      }
+    ],
+    "name": "NotOnCurve",
     "type": "error"
   },
   {
@@ -139,6 +379,60 @@ import type { NonPayableOverrides } from "../../common.js"
   {
     "inputs": [
       {
+        "internalType": "address",
+        "name": "owner",
+        "type": "address"
+      }
+    ],
+    "name": "OwnableInvalidOwner",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "address",
+        "name": "account",
+        "type": "address"
+      }
+    ],
+    "name": "OwnableUnauthorizedAccount",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "approving",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "total",
+        "type": "uint256"
+      }
+    ],
+    "name": "QuorumMissed",
+    "type": "error"
+  },
+  {
+    "inputs": [],
+    "name": "ReentrancyGuardReentrantCall",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "repositoryId",
+        "type": "uint256"
+      }
+    ],
+    "name": "RepositoryNotFound",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
         "internalType": "uint256",
         "name": "royaltyBps",
         "type": "uint256"
@@ -151,6 +445,142 @@ import type { NonPayableOverrides } from "../../common.js"
     ],
     "name": "RoyaltyTooHigh",
     "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint8",
+        "name": "bits",
+        "type": "uint8"
+      },
+      {
+        "internalType": "uint256",
+        "name": "value",
+        "type": "uint256"
+      }
+    ],
+    "name": "SafeCastOverflowedUintDowncast",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "setId",
+        "type": "uint256"
+      }
+    ],
+    "name": "SetNotUsable",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "keyHash",
+        "type": "bytes32"
+      }
+    ],
+    "name": "ShapeKnown",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "shape",
+        "type": "uint256"
+      }
+    ],
+    "name": "ShapeNotUsable",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "string",
+        "name": "str",
+        "type": "string"
+      }
+    ],
+    "name": "StringTooLong",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "until",
+        "type": "uint256"
+      }
+    ],
+    "name": "TooEarly",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "expected",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "bytes32",
+        "name": "actual",
+        "type": "bytes32"
+      }
+    ],
+    "name": "WeightsMismatch",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "expected",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "actual",
+        "type": "uint256"
+      }
+    ],
+    "name": "WrongPosition",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "enum ZkStatus",
+        "name": "actual",
+        "type": "uint8"
+      }
+    ],
+    "name": "WrongZkStatus",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "enum ZkStatus",
+        "name": "status",
+        "type": "uint8"
+      }
+    ],
+    "name": "ZkNotUsable",
+    "type": "error"
+  },
+  {
+    "anonymous": false,
+    "inputs": [],
+    "name": "EIP712DomainChanged",
+    "type": "event"
   },
   {
     "anonymous": false,
@@ -200,6 +630,44 @@ import type { NonPayableOverrides } from "../../common.js"
       }
     ],
     "name": "OwnershipOffered",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "address",
+        "name": "previousOwner",
+        "type": "address"
+      },
+      {
+        "indexed": true,
+        "internalType": "address",
+        "name": "newOwner",
+        "type": "address"
+      }
+    ],
+    "name": "OwnershipTransferStarted",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "address",
+        "name": "previousOwner",
+        "type": "address"
+      },
+      {
+        "indexed": true,
+        "internalType": "address",
+        "name": "newOwner",
+        "type": "address"
+      }
+    ],
+    "name": "OwnershipTransferred",
     "type": "event"
   },
   {
@@ -269,6 +737,44 @@ import type { NonPayableOverrides } from "../../common.js"
     "inputs": [
       {
         "indexed": true,
+        "internalType": "uint256",
+        "name": "shape",
+        "type": "uint256"
+      },
+      {
+        "indexed": false,
+        "internalType": "contract IShapeVerifier",
+        "name": "verifier",
+        "type": "address"
+      },
+      {
+        "indexed": false,
+        "internalType": "bytes32",
+        "name": "keyHash",
+        "type": "bytes32"
+      }
+    ],
+    "name": "ShapeAdded",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "uint256",
+        "name": "shape",
+        "type": "uint256"
+      }
+    ],
+    "name": "ShapeRetired",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
         "internalType": "bytes32",
         "name": "modelId",
         "type": "bytes32"
@@ -320,6 +826,244 @@ import type { NonPayableOverrides } from "../../common.js"
     "type": "event"
   },
   {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      },
+      {
+        "indexed": true,
+        "internalType": "address",
+        "name": "challenger",
+        "type": "address"
+      },
+      {
+        "indexed": false,
+        "internalType": "uint256",
+        "name": "entries",
+        "type": "uint256"
+      }
+    ],
+    "name": "ZkAccumulated",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      },
+      {
+        "indexed": true,
+        "internalType": "uint256",
+        "name": "setId",
+        "type": "uint256"
+      },
+      {
+        "indexed": false,
+        "internalType": "uint256",
+        "name": "approvals",
+        "type": "uint256"
+      }
+    ],
+    "name": "ZkAttested",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "uint256",
+        "name": "repositoryId",
+        "type": "uint256"
+      },
+      {
+        "indexed": true,
+        "internalType": "address",
+        "name": "from",
+        "type": "address"
+      },
+      {
+        "indexed": false,
+        "internalType": "uint256",
+        "name": "amount",
+        "type": "uint256"
+      }
+    ],
+    "name": "ZkBondDeposited",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "ZkBondReleased",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "uint256",
+        "name": "repositoryId",
+        "type": "uint256"
+      },
+      {
+        "indexed": true,
+        "internalType": "address",
+        "name": "to",
+        "type": "address"
+      },
+      {
+        "indexed": false,
+        "internalType": "uint256",
+        "name": "amount",
+        "type": "uint256"
+      }
+    ],
+    "name": "ZkBondWithdrawn",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      },
+      {
+        "indexed": true,
+        "internalType": "address",
+        "name": "challenger",
+        "type": "address"
+      },
+      {
+        "indexed": false,
+        "internalType": "uint256",
+        "name": "reward",
+        "type": "uint256"
+      },
+      {
+        "indexed": false,
+        "internalType": "uint256",
+        "name": "slashed",
+        "type": "uint256"
+      }
+    ],
+    "name": "ZkProvenWrong",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      },
+      {
+        "indexed": true,
+        "internalType": "uint256",
+        "name": "repositoryId",
+        "type": "uint256"
+      },
+      {
+        "components": [
+          {
+            "internalType": "bytes32",
+            "name": "onnxHash",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "weightsHash",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "uint16",
+            "name": "shape",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint16",
+            "name": "inputs",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint16",
+            "name": "outputs",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint8",
+            "name": "inputScale",
+            "type": "uint8"
+          },
+          {
+            "internalType": "uint8",
+            "name": "outputScale",
+            "type": "uint8"
+          }
+        ],
+        "indexed": false,
+        "internalType": "struct ZkManifest",
+        "name": "manifest",
+        "type": "tuple"
+      },
+      {
+        "indexed": false,
+        "internalType": "uint256",
+        "name": "x",
+        "type": "uint256"
+      },
+      {
+        "indexed": false,
+        "internalType": "uint256",
+        "name": "y",
+        "type": "uint256"
+      }
+    ],
+    "name": "ZkRegistered",
+    "type": "event"
+  },
+  {
+    "anonymous": false,
+    "inputs": [
+      {
+        "indexed": true,
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "ZkWithdrawn",
+    "type": "event"
+  },
+  {
+    "inputs": [],
+    "name": "acceptOwnership",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
     "inputs": [
       {
         "internalType": "uint256",
@@ -340,12 +1084,129 @@ import type { NonPayableOverrides } from "../../common.js"
         "type": "bytes32"
       },
       {
+        "components": [
+          {
+            "internalType": "bytes32",
+            "name": "onnxHash",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "weightsHash",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "uint16",
+            "name": "shape",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint16",
+            "name": "inputs",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint16",
+            "name": "outputs",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint8",
+            "name": "inputScale",
+            "type": "uint8"
+          },
+          {
+            "internalType": "uint8",
+            "name": "outputScale",
+            "type": "uint8"
+          }
+        ],
+        "internalType": "struct ZkManifest",
+        "name": "manifest",
+        "type": "tuple"
+      },
+      {
+        "internalType": "uint256",
+        "name": "from",
+        "type": "uint256"
+      },
+      {
+        "internalType": "bytes",
+        "name": "weights",
+        "type": "bytes"
+      },
+      {
+        "internalType": "bytes",
+        "name": "bases",
+        "type": "bytes"
+      }
+    ],
+    "name": "accumulateZk",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "contract IShapeVerifier",
+        "name": "verifier",
+        "type": "address"
+      }
+    ],
+    "name": "addShape",
+    "outputs": [
+      {
+        "internalType": "uint256",
+        "name": "number",
+        "type": "uint256"
+      }
+    ],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      },
+      {
         "internalType": "address",
         "name": "to",
         "type": "address"
       }
     ],
     "name": "assignRoyalty",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "uint256",
+        "name": "setId",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "seats",
+        "type": "uint256"
+      },
+      {
+        "internalType": "bytes",
+        "name": "signatures",
+        "type": "bytes"
+      }
+    ],
+    "name": "attestZk",
     "outputs": [],
     "stateMutability": "nonpayable",
     "type": "function"
@@ -388,6 +1249,86 @@ import type { NonPayableOverrides } from "../../common.js"
       },
       {
         "internalType": "uint256",
+        "name": "amount",
+        "type": "uint256"
+      }
+    ],
+    "name": "depositZkBond",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "eip712Domain",
+    "outputs": [
+      {
+        "internalType": "bytes1",
+        "name": "fields",
+        "type": "bytes1"
+      },
+      {
+        "internalType": "string",
+        "name": "name",
+        "type": "string"
+      },
+      {
+        "internalType": "string",
+        "name": "version",
+        "type": "string"
+      },
+      {
+        "internalType": "uint256",
+        "name": "chainId",
+        "type": "uint256"
+      },
+      {
+        "internalType": "address",
+        "name": "verifyingContract",
+        "type": "address"
+      },
+      {
+        "internalType": "bytes32",
+        "name": "salt",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "uint256[]",
+        "name": "extensions",
+        "type": "uint256[]"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "isZkUsable",
+    "outputs": [
+      {
+        "internalType": "bool",
+        "name": "",
+        "type": "bool"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "repositoryId",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
         "name": "number",
         "type": "uint256"
       }
@@ -419,6 +1360,32 @@ import type { NonPayableOverrides } from "../../common.js"
     "name": "offerOwnership",
     "outputs": [],
     "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "owner",
+    "outputs": [
+      {
+        "internalType": "address",
+        "name": "",
+        "type": "address"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "pendingOwner",
+    "outputs": [
+      {
+        "internalType": "address",
+        "name": "",
+        "type": "address"
+      }
+    ],
+    "stateMutability": "view",
     "type": "function"
   },
   {
@@ -469,6 +1436,91 @@ import type { NonPayableOverrides } from "../../common.js"
         "type": "bytes32"
       }
     ],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      },
+      {
+        "components": [
+          {
+            "internalType": "bytes32",
+            "name": "onnxHash",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "weightsHash",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "uint16",
+            "name": "shape",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint16",
+            "name": "inputs",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint16",
+            "name": "outputs",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint8",
+            "name": "inputScale",
+            "type": "uint8"
+          },
+          {
+            "internalType": "uint8",
+            "name": "outputScale",
+            "type": "uint8"
+          }
+        ],
+        "internalType": "struct ZkManifest",
+        "name": "manifest",
+        "type": "tuple"
+      },
+      {
+        "internalType": "uint256",
+        "name": "x",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "y",
+        "type": "uint256"
+      }
+    ],
+    "name": "registerZk",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "releaseZkBond",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "renounceOwnership",
+    "outputs": [],
     "stateMutability": "nonpayable",
     "type": "function"
   },
@@ -544,6 +1596,101 @@ import type { NonPayableOverrides } from "../../common.js"
   {
     "inputs": [
       {
+        "internalType": "uint256",
+        "name": "number",
+        "type": "uint256"
+      }
+    ],
+    "name": "retireShape",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "number",
+        "type": "uint256"
+      }
+    ],
+    "name": "shape",
+    "outputs": [
+      {
+        "components": [
+          {
+            "internalType": "contract IShapeVerifier",
+            "name": "verifier",
+            "type": "address"
+          },
+          {
+            "internalType": "uint32",
+            "name": "slots",
+            "type": "uint32"
+          },
+          {
+            "internalType": "uint16",
+            "name": "inputs",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint16",
+            "name": "outputs",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint8",
+            "name": "inputWords",
+            "type": "uint8"
+          },
+          {
+            "internalType": "uint8",
+            "name": "outputWords",
+            "type": "uint8"
+          },
+          {
+            "internalType": "bool",
+            "name": "retired",
+            "type": "bool"
+          }
+        ],
+        "internalType": "struct Shape",
+        "name": "",
+        "type": "tuple"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "shapeCount",
+    "outputs": [
+      {
+        "internalType": "uint256",
+        "name": "",
+        "type": "uint256"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "staking",
+    "outputs": [
+      {
+        "internalType": "contract INodeStaking",
+        "name": "",
+        "type": "address"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
         "internalType": "bytes32",
         "name": "modelId",
         "type": "bytes32"
@@ -570,6 +1717,45 @@ import type { NonPayableOverrides } from "../../common.js"
         "internalType": "uint8",
         "name": "modes",
         "type": "uint8"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "token",
+    "outputs": [
+      {
+        "internalType": "contract OPG",
+        "name": "",
+        "type": "address"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "address",
+        "name": "newOwner",
+        "type": "address"
+      }
+    ],
+    "name": "transferOwnership",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "verifierSets",
+    "outputs": [
+      {
+        "internalType": "contract IVerifierSnapshots",
+        "name": "",
+        "type": "address"
       }
     ],
     "stateMutability": "view",
@@ -623,6 +1809,21 @@ import type { NonPayableOverrides } from "../../common.js"
             "type": "uint32"
           },
           {
+            "internalType": "enum ZkStatus",
+            "name": "zkStatus",
+            "type": "uint8"
+          },
+          {
+            "internalType": "uint16",
+            "name": "zkShape",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint40",
+            "name": "zkSince",
+            "type": "uint40"
+          },
+          {
             "internalType": "bytes32",
             "name": "contentHash",
             "type": "bytes32"
@@ -640,10 +1841,292 @@ import type { NonPayableOverrides } from "../../common.js"
     ],
     "stateMutability": "view",
     "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "withdrawZk",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "repositoryId",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "amount",
+        "type": "uint256"
+      },
+      {
+        "internalType": "address",
+        "name": "to",
+        "type": "address"
+      }
+    ],
+    "name": "withdrawZkBond",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "uint256",
+        "name": "repositoryId",
+        "type": "uint256"
+      }
+    ],
+    "name": "zkBonds",
+    "outputs": [
+      {
+        "internalType": "uint256",
+        "name": "free",
+        "type": "uint256"
+      },
+      {
+        "internalType": "uint256",
+        "name": "locked",
+        "type": "uint256"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "address",
+        "name": "challenger",
+        "type": "address"
+      }
+    ],
+    "name": "zkChallenge",
+    "outputs": [
+      {
+        "components": [
+          {
+            "internalType": "uint256",
+            "name": "x",
+            "type": "uint256"
+          },
+          {
+            "internalType": "uint256",
+            "name": "y",
+            "type": "uint256"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "weightsHash",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "basesHash",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "uint32",
+            "name": "entries",
+            "type": "uint32"
+          },
+          {
+            "internalType": "bool",
+            "name": "outOfRange",
+            "type": "bool"
+          }
+        ],
+        "internalType": "struct ZkChallenge",
+        "name": "",
+        "type": "tuple"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "zkCommitment",
+    "outputs": [
+      {
+        "components": [
+          {
+            "internalType": "contract IShapeVerifier",
+            "name": "verifier",
+            "type": "address"
+          },
+          {
+            "internalType": "uint256",
+            "name": "x",
+            "type": "uint256"
+          },
+          {
+            "internalType": "uint256",
+            "name": "y",
+            "type": "uint256"
+          },
+          {
+            "internalType": "uint256",
+            "name": "inputWords",
+            "type": "uint256"
+          },
+          {
+            "internalType": "uint256",
+            "name": "outputWords",
+            "type": "uint256"
+          }
+        ],
+        "internalType": "struct ZkCommitment",
+        "name": "",
+        "type": "tuple"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "uint256",
+        "name": "setId",
+        "type": "uint256"
+      }
+    ],
+    "name": "zkCommitmentDigest",
+    "outputs": [
+      {
+        "internalType": "bytes32",
+        "name": "",
+        "type": "bytes32"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [],
+    "name": "zkTerms",
+    "outputs": [
+      {
+        "components": [
+          {
+            "internalType": "uint96",
+            "name": "bond",
+            "type": "uint96"
+          },
+          {
+            "internalType": "uint32",
+            "name": "accountability",
+            "type": "uint32"
+          },
+          {
+            "internalType": "uint32",
+            "name": "withdrawalDelay",
+            "type": "uint32"
+          },
+          {
+            "internalType": "uint16",
+            "name": "rewardBps",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint16",
+            "name": "voterSlashBps",
+            "type": "uint16"
+          }
+        ],
+        "internalType": "struct ZkTerms",
+        "name": "",
+        "type": "tuple"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "modelId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "zkVersion",
+    "outputs": [
+      {
+        "components": [
+          {
+            "internalType": "enum ZkStatus",
+            "name": "status",
+            "type": "uint8"
+          },
+          {
+            "internalType": "uint16",
+            "name": "shape",
+            "type": "uint16"
+          },
+          {
+            "internalType": "uint40",
+            "name": "since",
+            "type": "uint40"
+          },
+          {
+            "internalType": "uint32",
+            "name": "setId",
+            "type": "uint32"
+          },
+          {
+            "internalType": "uint40",
+            "name": "approvals",
+            "type": "uint40"
+          },
+          {
+            "internalType": "uint256",
+            "name": "x",
+            "type": "uint256"
+          },
+          {
+            "internalType": "uint256",
+            "name": "y",
+            "type": "uint256"
+          }
+        ],
+        "internalType": "struct ZkVersion",
+        "name": "",
+        "type": "tuple"
+      }
+    ],
+    "stateMutability": "view",
+    "type": "function"
   }
 ] as const;
 
-  const _bytecode = "0x608080604052346015576119f2908161001a8239f35b5f80fdfe60806040526004361015610011575f80fd5b5f3560e01c80630f54db88146115ad5780633c733e6f14610d205780634e9604be14610ccc5780635f03d33e14610b985780636a6684ab146109e4578063952289cf146108ae578063be5170c0146107d1578063db3d528e1461025a578063fde40cb6146100c55763fe384ca914610087575f80fd5b346100c1575f7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126100c15760205f54604051908152f35b5f80fd5b346100c15760207ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126100c15760405161010081611789565b5f8152602081015f9052604081015f9052606081015f9052608081015f905260a081015f905260c081015f905260e081015f9052610100015f90526004355f52600360205260405f2060405161015581611789565b81549173ffffffffffffffffffffffffffffffffffffffff831692838352602083018160a01c67ffffffffffffffff168152604084018260e01c61ffff168152606085019260f01c60ff168352600184015492608086019167ffffffffffffffff8516835260a08701938560401c64ffffffffff16855260c088019560681c63ffffffff16865260028701549660e089019788526003015497610100019788526040519889525167ffffffffffffffff1660208901525161ffff1660408801525160ff1660608701525167ffffffffffffffff1660808601525164ffffffffff1660a08501525163ffffffff1660c08401525160e08301525161010082015261012090f35b346100c15760c07ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126100c15760043560a07fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffdc3601126100c157805f52600260205260405f20908154906102e573ffffffffffffffffffffffffffffffffffffffff8316611996565b6024359182156107a9576107d061ffff6102fd61195a565b161161030761195a565b9061077357506bffffffffffffffffffffffff633b9aca008161032861196b565b1606161580610744575b61033a61196b565b901561070a575060ff61034b611986565b161515806106f8575b61035c611986565b90156106c4575063ffffffff9060a01c169163ffffffff8314610697577f6f4188dfda349f6fd2021a6520ccebd2b65ab82c0fc0f7edce773b3b770b9ca360c06020956103f4600161ffff97018092907fffffffffffffffff00000000ffffffffffffffffffffffffffffffffffffffff77ffffffff000000000000000000000000000000000000000083549260a01b169116179055565b60ff604435946040519263ffffffff8a85019146835230604087015289606087015216938460808201528260a0820152878682015285815261043760e0826117a6565b519020978896885f5260018b5260405f20855f528b528760405f2055633b9aca006bffffffffffffffffffffffff61046d61196b565b160460038961047a61195a565b928c610484611986565b946040519561049287611789565b338752602067ffffffffffffffff908801941684528860408801921682528a606088019116815267ffffffffffffffff608088019316835260a087019164ffffffffff421683528d8801918d835260e08901958c87526101008a01978b89525f52602089905273ffffffffffffffffffffffffffffffffffffffff8060405f209b5116167fffffffffffffffffffffffff00000000000000000000000000000000000000008b5416178a5551917fff0000000000000000000000ffffffffffffffffffffffffffffffffffffffff7bffffffffffffffff00000000000000000000000000000000000000007eff0000000000000000000000000000000000000000000000000000000000007dffff000000000000000000000000000000000000000000000000000000008d54945160e01b16945160f01b169460a01b169116171717875567ffffffffffffffff600188019351167fffffffffffffffffffffffffffffff000000000000000000000000000000000070ffffffff000000000000000000000000006cffffffffff00000000000000008654955160401b16935160681b1693161717179055516002840155519101556bffffffffffffffffffffffff61065b61196b565b61066361195a565b9261066c611986565b956040519889528e89015260408801521660608601521660808401521660a0820152a3604051908152f35b7f4e487b71000000000000000000000000000000000000000000000000000000005f52601160045260245ffd5b60ff907fc16dec5b000000000000000000000000000000000000000000000000000000005f5216600452600560245260445ffd5b5060fa610703611986565b1615610354565b6bffffffffffffffffffffffff907ff9632e86000000000000000000000000000000000000000000000000000000005f521660045260245ffd5b5067ffffffffffffffff6bffffffffffffffffffffffff633b9aca008161076961196b565b1604161115610332565b61ffff907f21ad74ec000000000000000000000000000000000000000000000000000000005f52166004526107d060245260445ffd5b7f8ce8bb7b000000000000000000000000000000000000000000000000000000005f5260045ffd5b346100c15760207ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126100c157600435805f52600360205260405f20549073ffffffffffffffffffffffffffffffffffffffff82169081156108835750633b9aca0067ffffffffffffffff8360a01c16026bffffffffffffffffffffffff81169081036106975760809260ff9160405193845261ffff8260e01c166020850152604084015260f01c166060820152f35b7f2503fbbc000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b346100c15760207ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126100c157600435805f52600260205260405f206001810173ffffffffffffffffffffffffffffffffffffffff8154168033036109b5575073ffffffffffffffffffffffffffffffffffffffff8254169173ffffffffffffffffffffffffffffffffffffffff33167fffffffffffffffffffffffff00000000000000000000000000000000000000008254161790557fffffffffffffffffffffffff0000000000000000000000000000000000000000815416905533917f1801829dbde69db5f985528414a0490cd22190b4417360bab4168e0c7fae9e7e5f80a4005b7f3c29cbb6000000000000000000000000000000000000000000000000000000005f523360045260245260445ffd5b346100c15760207ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126100c157606060c0604051610a238161176d565b5f81525f60208201525f60408201525f838201528260808201528260a082015201526004355f526002602052602073ffffffffffffffffffffffffffffffffffffffff610b94610b32610b6360405f20604051928391610a828361176d565b868154818116855264ffffffffff8a86019163ffffffff8160a01c16835281604088019160c01c16815263ffffffff846001870154169360608901948552610af26004610ad160028a0161189c565b9860808c01998a5260a0610ae76003830161189c565b9c019b8c520161189c565b9a60c081019b8c526040519e8f9e8f928284525116910152511660408c0152511660608a0152511660808801525160e060a08801526101008701906116bc565b90517fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe08683030160c08701526116bc565b90517fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe08483030160e08501526116bc565b0390f35b346100c15760407ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126100c157600435610bd261166b565b815f52600360205273ffffffffffffffffffffffffffffffffffffffff60405f20541690813303610c9c5773ffffffffffffffffffffffffffffffffffffffff16918215610c7457805f52600360205260405f20837fffffffffffffffffffffffff00000000000000000000000000000000000000008254161790557f270da47fe15ccf779708b8154ad3364784afaa5039615db02e3e8f9d6449a2825f80a4005b7fa54a72c0000000000000000000000000000000000000000000000000000000005f5260045ffd5b507f5878923e000000000000000000000000000000000000000000000000000000005f523360045260245260445ffd5b346100c15760407ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126100c1576004355f52600160205260405f206024355f52602052602060405f2054604051908152f35b346100c15760607ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126100c15760043567ffffffffffffffff81116100c157610d6f90369060040161168e565b9060243567ffffffffffffffff81116100c157610d9090369060040161168e565b929060443567ffffffffffffffff81116100c157610db290369060040161168e565b939092801515806115a2575b15611572576040516020810190610e0781610ddb8587338761173d565b037fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe081018352826117a6565b519020805f52600460205260ff60405f205416611536575f52600460205260405f2060017fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff008254161790555f547fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff81146106975760010194855f5560405196610e8f8861176d565b33885260208801975f8952604081014264ffffffffff168152606082015f815236610ebb9087896117e7565b6080840190815290610ece36868b6117e7565b60a0850190815292610ee136888d6117e7565b60c086019081525f8d8152600260205260409020955186549e517fffffffffffffffff000000000000000000000000000000000000000000000000909f1673ffffffffffffffffffffffffffffffffffffffff9091161760a09e909e1b77ffffffff0000000000000000000000000000000000000000169d909d1785555184549060c01b7cffffffffff00000000000000000000000000000000000000000000000016907fffffff0000000000ffffffffffffffffffffffffffffffffffffffffffffffff161784555173ffffffffffffffffffffffffffffffffffffffff16600184019073ffffffffffffffffffffffffffffffffffffffff1681547fffffffffffffffffffffffff00000000000000000000000000000000000000001617905560028301905180519067ffffffffffffffff8211611307578190611027845461184b565b601f81116114dd575b50602090601f831160011461143f575f92611434575b50507fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff8260011b9260031b1c19161790555b518051600383019167ffffffffffffffff821161130757611099835461184b565b601f81116113e3575b50602090601f831160011461133f576004949392915f9183611334575b50507fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff8260011b9260031b1c19161790555b01975197885167ffffffffffffffff811161130757611110825461184b565b601f81116112b6575b509088959493929160209a8b90601f83116001146111e45792827f0b9049362422078c23b6c8bff942e976370723452c78895e4e24eeeebba6cf0c999a936111ce9796936111be965f926111d9575b50507fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff8260011b9260031b1c19161790555b6111b16040519788976060895260608901916116ff565b918683038d8801526116ff565b90838203604085015233976116ff565b0390a3604051908152f35b015190508f80611168565b7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe083929a9594931690835f528a5f20915f5b81811061129c5750926111ce979694927f0b9049362422078c23b6c8bff942e976370723452c78895e4e24eeeebba6cf0c9b9c600193836111be999710611265575b505050811b01905561119a565b01517fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff60f88460031b161c191690558f8080611258565b828d015184559b8f019b8e9b506001909301928f01611216565b818111156111195799825f5260205f20601f830160051c90602084106112ff575b81019b601f0160051c035f5b8181106112f257505099611119565b5f8d8201556001016112e3565b5f91506112d7565b7f4e487b71000000000000000000000000000000000000000000000000000000005f52604160045260245ffd5b015190508d806110bf565b907fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe0831691845f52815f20925f5b8181106113cb575091600193918560049897969410611394575b505050811b0190556110f1565b01517fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff60f88460031b161c191690558d8080611387565b9293602060018192878601518155019501930161136d565b828111156110a257835f5260205f20601f840160051c906020851061142c575b81601f9101920160051c03905f5b82811061141f5750506110a2565b5f82820155600101611411565b5f9150611403565b015190508d80611046565b5f858152828120937fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe016905b8181106114c5575090846001959493921061148e575b505050811b019055611078565b01517fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff60f88460031b161c191690558d8080611481565b9293602060018192878601518155019501930161146b565b8281111561103057909150835f5260205f20601f840160051c906020851061152e575b849392601f0160051c82900391015f5b82811061151e575050611030565b5f81830155859450600101611510565b5f9150611500565b509061156e6040519283927f61fb185d000000000000000000000000000000000000000000000000000000008452336004850161173d565b0390fd5b7f87df3578000000000000000000000000000000000000000000000000000000005f52600452608060245260445ffd5b506080811115610dbe565b346100c15760407ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffc3601126100c15760043573ffffffffffffffffffffffffffffffffffffffff6115fc61166b565b825f526002602052600160405f2061161684825416611996565b018282167fffffffffffffffffffffffff0000000000000000000000000000000000000000825416179055169033907fad75d679a0f9e2e36d7296e702c3d4f572d1f592992229e4c4949efb1390bc435f80a4005b6024359073ffffffffffffffffffffffffffffffffffffffff821682036100c157565b9181601f840112156100c15782359167ffffffffffffffff83116100c157602083818601950101116100c157565b907fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe0601f602080948051918291828752018686015e5f8582860101520116010190565b601f82602094937fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe093818652868601375f8582860101520116010190565b60409073ffffffffffffffffffffffffffffffffffffffff61176a959316815281602082015201916116ff565b90565b60e0810190811067ffffffffffffffff82111761130757604052565b610120810190811067ffffffffffffffff82111761130757604052565b90601f7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe0910116810190811067ffffffffffffffff82111761130757604052565b92919267ffffffffffffffff8211611307576040519161182f60207fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe0601f84011601846117a6565b8294818452818301116100c1578281602093845f960137010152565b90600182811c92168015611892575b602083101461186557565b7f4e487b71000000000000000000000000000000000000000000000000000000005f52602260045260245ffd5b91607f169161185a565b9060405191825f8254926118af8461184b565b808452936001811690811561191a57506001146118d6575b506118d4925003836117a6565b565b90505f9291925260205f20905f915b8183106118fe5750509060206118d4928201015f6118c7565b60209193508060019154838589010152019101909184926118e5565b602093506118d49592507fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff0091501682840152151560051b8201015f6118c7565b60843561ffff811681036100c15790565b6064356bffffffffffffffffffffffff811681036100c15790565b60a43560ff811681036100c15790565b73ffffffffffffffffffffffffffffffffffffffff168033036119b65750565b7f1212c00d000000000000000000000000000000000000000000000000000000005f523360045260245260445ffdfea164736f6c6343000825000a";
+  const _bytecode = "0x610260806040523461046557806156be803803809161001e82856104ee565b83398101039061012082126104655780516001600160a01b03811681036104655760208201516001600160a01b0381169290838103610465576040820151936001600160a01b03851685036104655760608301516001600160a01b03811696908790036104655760a090607f190112610465576040519360a085016001600160401b038111868210176104da5760405260808401516001600160601b03811681036104655785526100d160a08501610511565b92602086019384526100e560c08601610511565b966040870197885261010d6101006100ff60e08901610522565b9760608a0198895201610522565b9860808801998a52604051906101246040836104ee565b600c8252602082016b13dc195b91dc98591a595b9d60a21b81526040519261014d6040856104ee565b600184526020840192603160f81b845280156104c757600180546001600160a01b03199081169091555f8054918216831781556001600160a01b03909116907f8be0079c531659141344cd1fd0a4f28419497f9722a3daafe3b4186f6b6457e09080a36101b981610531565b610120526101c684610531565b61014052519020918260e05251902080610100524660a0526040519060208201927f8b73c3c69bb8fe3d512ecc4cf759cc79239f7b179b0ffacaa9a75d522b39400f8452604083015260608201524660808201523060a082015260a0815261022f60c0826104ee565b5190206080523060c0526101a052610180526101605283516001600160601b0316151590816104b4575b816104a1575b81610490575b816103e3575b50806103cf575b156103c05791519151925163ffffffff908116610200529092166101e0526001600160601b03166101c05251905161ffff908116610240521661022052604051615121908161059d823960805181615031015260a051816150ee015260c05181615002015260e05181615080015261010051816150a6015261012051816115340152610140518161155d0152610160518181816103e001528181610fc3015281816117be01528181613f350152613feb0152610180518181816123020152613eb701526101a051818181611bc9015281816133750152613cc201526101c05181818161125901528181611864015281816141490152614e8801526101e051818181610e22015281816118a3015261421e015261020051818181610d4401526118d10152610220518181816118fe01528181613e8601526141e00152610240518181816119250152613d4c0152f35b634743562560e01b5f5260045ffd5b5062278d0063ffffffff8551161115610272565b905063ffffffff8251168062015180019081620151801161047c5762015f900180911161047c5760206004926040519384809263198fe22560e11b82525afa918215610471575f92610439575b5011155f61026b565b9091506020813d602011610469575b81610455602093836104ee565b810103126104655751905f610430565b5f80fd5b3d9150610448565b6040513d5f823e3d90fd5b634e487b7160e01b5f52601160045260245ffd5b825163ffffffff1615159150610265565b905061271061ffff87511611159061025f565b90506107d061ffff845116111590610259565b631e4fbdf760e01b5f525f60045260245ffd5b634e487b7160e01b5f52604160045260245ffd5b601f909101601f19168101906001600160401b038211908210176104da57604052565b519063ffffffff8216820361046557565b519061ffff8216820361046557565b601f81511161055c57602081519101516020821061054d571790565b5f198260200360031b1b161790565b604460209160405192839163305a27a960e01b83528160048401528051918291826024860152018484015e5f828201840152601f01601f19168101030190fdfe60c0806040526004361015610012575f80fd5b5f3560e01c90816308e8b83314613399575080630c6e94f0146133565780630f54db88146132db5780633c733e6f14612c305780633c80d8b314612bac5780633d53a13514612b2a57806342098d4714612a245780634b329bea146123265780634cf088d9146122e35780634e9604be146122b457806359bf213d146122515780635e6344f4146121655780635e6d0b27146120ea5780635f03d33e146120065780635f24c3e814611fab578063602fb8b914611b1f5780636a6684ab146119d2578063715018a61461196b578063767ac69b1461183a57806376dfb5a9146116d057806379ba50971461163057806384b0196e1461151c5780638da5cb5b146114f757806394cda60514611110578063952289cf1461104f578063968eb8f514610e97578063a966f7cb14610dc3578063b8eb48ee14610cbb578063be5170c014610c09578063ca94f20814610ae4578063d75cdb8a14610abb578063db3d528e1461049a578063e30c397814610474578063f2fde38b14610404578063fc0c546a146103c1578063fde40cb6146101d45763fe384ca9146101b3575f80fd5b346101d0575f6003193601126101d0576020600b54604051908152f35b5f80fd5b346101d05760206003193601126101d0576040516101f1816134f2565b5f8152602081015f9052604081015f9052606081015f9052608081015f905260a081015f905260c081015f905260e081015f905261010081015f905261012081015f905261014081015f9052610160015f90526004355f52600e60205260405f206040519061025f826134f2565b8054906001600160a01b038216835260208301918060a01c67ffffffffffffffff168352604084018160e01c61ffff168152606085019160f01c60ff1682526001830154916080860167ffffffffffffffff8416815260a087018460401c64ffffffffff16815260c08801918560681c63ffffffff16835260e08901938660881c60ff166102ed9086614955565b6101008a01958760901c61ffff1687526101208b019760a01c64ffffffffff1688526002890154986101408c01998a5260030154996101608c019a8b526040519b516001600160a01b03168c525167ffffffffffffffff1660208c01525161ffff1660408b01525160ff1660608a01525167ffffffffffffffff1660808901525164ffffffffff1660a08801525163ffffffff1660c08701525160e0860161039491613432565b5161ffff166101008501525164ffffffffff16610120840152516101408301525161016082015261018090f35b346101d0575f6003193601126101d05760206040516001600160a01b037f0000000000000000000000000000000000000000000000000000000000000000168152f35b346101d05760206003193601126101d0576004356001600160a01b0381168091036101d057610431614a91565b806001600160a01b031960015416176001556001600160a01b035f54167f38d16b8cac22d99fc7c124b9cd0de2d3fa1faef420bfe791d8c362d765e227005f80a3005b346101d0575f6003193601126101d05760206001600160a01b0360015416604051908152f35b346101d05760c06003193601126101d05760a06023193601126101d0576004355f52600d60205260405f2080546104d96001600160a01b038216614a4f565b60243515610a93576107d061ffff6104ef613819565b16116104f9613819565b90610a5d57506bffffffffffffffffffffffff633b9aca008161051a614a24565b1606161580610a2e575b61052c614a24565b90156109f4575060ff61053d614a3f565b161515806109e2575b61054e614a3f565b90156109ae575063ffffffff9060a01c1663ffffffff811461099a5760016105bc91018092907fffffffffffffffff00000000ffffffffffffffffffffffffffffffffffffffff77ffffffff000000000000000000000000000000000000000083549260a01b169116179055565b6040516020810190468252306040820152600435606082015263ffffffff8316608082015260243560a082015260443560c082015260c0815261060060e08261352b565b5190206004355f52600c60205260405f2063ffffffff83165f526020528060405f2055633b9aca006bffffffffffffffffffffffff61063d614a24565b16049160ff61064a613819565b61ffff610655614a3f565b9167ffffffffffffffff6040519761066c896134f2565b33895216602088015216604086015216606084015267ffffffffffffffff60043516608084015264ffffffffff421660a084015263ffffffff811660c08401525f60e08401525f6101008401525f61012084015261014083019260243584526101608101906044358252835f52600e60205260405f20916001600160a01b0380835116166001600160a01b0319845416178355602082015183547fffff00000000000000000000ffffffffffffffffffffffffffffffffffffffff7bffffffffffffffff00000000000000000000000000000000000000007dffff00000000000000000000000000000000000000000000000000000000604087015160e01b169360a01b1691161717835561079d60ff606084015116849060ff60f01b1960ff60f01b83549260f01b169116179055565b600183019567ffffffffffffffff6080840151168754906cffffffffff000000000000000060a086015160401b16907fffffffffffffffffffffffffffffff000000000000000000000000000000000070ffffffff0000000000000000000000000060c088015160681b169316171717875560e083015160058110156109865760209764ffffffffff6101206003966108f39460ff60881b1971ff000000000000000000000000000000000086549260881b1691161784556108a861ffff6101008301511685907fffffffffffffffffffffffff0000ffffffffffffffffffffffffffffffffffff73ffff00000000000000000000000000000000000083549260901b169116179055565b015182547fffffffffffffff0000000000ffffffffffffffffffffffffffffffffffffffff16911660a01b78ffffffffff000000000000000000000000000000000000000016179055565b5160028401555191015560ff610907614a24565b61ffff610912613819565b6bffffffffffffffffffffffff610927614a3f565b9363ffffffff604051971687526024358988015260443560408801521660608601521660808401521660a0820152817f6f4188dfda349f6fd2021a6520ccebd2b65ab82c0fc0f7edce773b3b770b9ca360c060043593a3604051908152f35b634e487b7160e01b5f52602160045260245ffd5b634e487b7160e01b5f52601160045260245ffd5b60ff907fc16dec5b000000000000000000000000000000000000000000000000000000005f5216600452600560245260445ffd5b5060fa6109ed614a3f565b1615610546565b6bffffffffffffffffffffffff907ff9632e86000000000000000000000000000000000000000000000000000000005f521660045260245ffd5b5067ffffffffffffffff6bffffffffffffffffffffffff633b9aca0081610a53614a24565b1604161115610524565b61ffff907f21ad74ec000000000000000000000000000000000000000000000000000000005f52166004526107d060245260445ffd5b7f8ce8bb7b000000000000000000000000000000000000000000000000000000005f5260045ffd5b346101d05760406003193601126101d0576020610adc602435600435614961565b604051908152f35b346101d05760206003193601126101d05760e0600435610b026135da565b50805f52600e602052602060405f20825f526009825264ffffffffff60405f209360405194610b30866134d6565b549063ffffffff821686528285870192861c1682525f526008845263ffffffff8281600160405f2096604051610b65816134d6565b828954998a83520154998a9101520154975116925116918360405197610b8a89613482565b610b9a60ff8260881c168a614955565b61ffff60208a01818360901c1681528360408c019360a01c16835260608b0194855260808b0196875260a08b0198895260c08b01998a52610bdf604051809c51613432565b511660208a01525116604088015251166060860152511660808401525160a08301525160c0820152f35b346101d05760206003193601126101d057600435805f52600e60205260405f2054906001600160a01b038216908115610c905750633b9aca0067ffffffffffffffff8360a01c16026bffffffffffffffffffffffff811690810361099a5760809260ff9160405193845261ffff8260e01c166020850152604084015260f01c166060820152f35b7f2503fbbc000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b346101d05760206003193601126101d057600435805f52600e602052610d9d67ffffffffffffffff600160405f20017fffffffffffffff00000000000000ffffffffffffffffffffffffffffffffffff81548381165f52600d602052610d2d6001600160a01b0360405f205416614a4f565b610d3c60ff8260881c16614c37565b610d78610d737f000000000000000000000000000000000000000000000000000000000000000064ffffffffff8460a01c166137bf565b614e2b565b1660ff60881b191681555f848152600860205260408120818155600101555416614e61565b7f9a531d58408793398176afdaa1d043a0d5a6e8de0579851bdaa2c4d250c2597d5f80a2005b346101d05760206003193601126101d057600435805f52600e602052600160405f200180549060ff8260881c1690600582101561098657610e4b610d73610e7194610e1a85600267ffffffffffffffff97146137cc565b64ffffffffff7f00000000000000000000000000000000000000000000000000000000000000009160a01c166137bf565b7103000000000000000000000000000000000060ff60881b198254161781555416614e61565b7f208ab18f22d3c446797d29ac26c6589d5742a11c757a287a5f68f4b7280679405f80a2005b346101d05760606003193601126101d05760043560243590604435916001600160a01b038316928381036101d057610fb693602093610ed4614b8c565b805f52600d8552610ef16001600160a01b0360405f205416614a4f565b805f526007855260405f206fffffffffffffffffffffffffffffffff80610f298782855416610f2482828082111561488c565b6137b2565b16166fffffffffffffffffffffffffffffffff198254161790557fb5925b7d011eec4d3fc2e997f11829b152c8a3dbd4267e081894bd90de80288e85604051868152a360405193849283927fa9059cbb00000000000000000000000000000000000000000000000000000000845260048401602090939291936001600160a01b0360408201951681520152565b03815f6001600160a01b037f0000000000000000000000000000000000000000000000000000000000000000165af1801561104457611015575b5f7f9b779b17422d0df92223018b32b4d1fa46e071723d6817e2486d003becc55f005d005b6110369060203d60201161103d575b61102e818361352b565b8101906136b7565b5080610ff0565b503d611024565b6040513d5f823e3d90fd5b346101d05760206003193601126101d057600435805f52600d60205260405f20600181016001600160a01b038154168033036110e157506001600160a01b03825416916001600160a01b0333166001600160a01b03198254161790556001600160a01b0319815416905533917f1801829dbde69db5f985528414a0490cd22190b4417360bab4168e0c7fae9e7e5f80a4005b7f3c29cbb6000000000000000000000000000000000000000000000000000000005f523360045260245260445ffd5b346101d0576101406003193601126101d05760043560e06023193601126101d05761010435906101243591815f52600e60205260405f20926001840180549460ff67ffffffffffffffff871696875f52600d60205261117b6001600160a01b0360405f205416614a4f565b60881c169060058210156109865761119682600293156137cc565b015460405160208101906111ab8260246148e0565b60e081526111bb6101008261352b565b519020908082036114c95750506111dc61ffff6111d6613808565b16614aa4565b906111e5613819565b9060a4359261ffff8416928385036101d05761ffff169081151590816114bf575b816114ac575b81611499575b501561146957506112238486614d99565b1561143957865f52600760205260405f206fffffffffffffffffffffffffffffffff81546112c9611297611292848416856112887f000000000000000000000000000000000000000000000000000000000000000083610f248282818098101561488c565b169460801c6137bf565b614d3d565b84546fffffffffffffffffffffffffffffffff1660809190911b6fffffffffffffffffffffffffffffffff1916178455565b166fffffffffffffffffffffffffffffffff198254161790556113546112ed613808565b82544260a01b78ffffffffff0000000000000000000000000000000000000000167fffffffffffffff00000000000000ffffffffffffffffffffffffffffffffffff9091161760909190911b73ffff00000000000000000000000000000000000016178255565b7101000000000000000000000000000000000060ff60881b1982541617905560405161137f816134d6565b848152600160208201858152875f52600860205260405f209251835551910155604051916024358352604435602084015260643561ffff81168091036101d057604084015260843561ffff81168091036101d057606084015250608082015260c43560ff81168091036101d05760a082015260e4359160ff83168093036101d0577fe1e582b937788b7e1828a4292d5b52250be84de64d4ccda154d5ba0c76b34257936101209360c084015260e0830152610100820152a3005b83857f795bfe85000000000000000000000000000000000000000000000000000000005f5260045260245260445ffd5b90507f1c1df589000000000000000000000000000000000000000000000000000000005f5260045260245260445ffd5b61ffff9150606001511683111589611212565b604081015161ffff16831115915061120c565b8415159150611206565b7fe07a5886000000000000000000000000000000000000000000000000000000005f5260045260245260445ffd5b346101d0575f6003193601126101d05760206001600160a01b035f5416604051908152f35b346101d0575f6003193601126101d0576115d46115587f0000000000000000000000000000000000000000000000000000000000000000614fa1565b6115817f0000000000000000000000000000000000000000000000000000000000000000614fa1565b60206115e260405192611594838561352b565b5f84525f3681376040519586957f0f00000000000000000000000000000000000000000000000000000000000000875260e08588015260e087019061340d565b90858203604087015261340d565b4660608501523060808501525f60a085015283810360c08501528180845192838152019301915f5b82811061161957505050500390f35b83518552869550938101939281019260010161160a565b346101d0575f6003193601126101d057336001600160a01b0360015416036116a4576001600160a01b0319600154166001555f54336001600160a01b03198216175f556001600160a01b033391167f8be0079c531659141344cd1fd0a4f28419497f9722a3daafe3b4186f6b6457e05f80a3005b7f118cdaa7000000000000000000000000000000000000000000000000000000005f523360045260245ffd5b346101d0576116de366133f7565b906116e7614b8c565b805f52600d6020526001600160a01b0360405f2054161561180f57805f52600760205260405f206fffffffffffffffffffffffffffffffff61172f61129285838554166137bf565b166fffffffffffffffffffffffffffffffff19825416179055604051908282527fcd40d9476195f99ea29fc2054f8d89a28c94e292bdf6e9baf0194b751788b5c160203393a3604051907f23b872dd00000000000000000000000000000000000000000000000000000000825233600483015230602483015260448201526020816064815f6001600160a01b037f0000000000000000000000000000000000000000000000000000000000000000165af1801561104457611015575f7f9b779b17422d0df92223018b32b4d1fa46e071723d6817e2486d003becc55f005d005b7f6bcc6b3a000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b346101d0575f6003193601126101d05761185261368d565b5060a06bffffffffffffffffffffffff7f00000000000000000000000000000000000000000000000000000000000000001661ffff6040516118938161349e565b82815281602082019163ffffffff7f000000000000000000000000000000000000000000000000000000000000000016835263ffffffff60408201817f00000000000000000000000000000000000000000000000000000000000000001681528160806060850194867f00000000000000000000000000000000000000000000000000000000000000001686520195857f000000000000000000000000000000000000000000000000000000000000000016875260405198895251166020880152511660408601525116606084015251166080820152f35b346101d0575f6003193601126101d057611983614a91565b6001600160a01b0319600154166001555f6001600160a01b0381546001600160a01b031981168355167f8be0079c531659141344cd1fd0a4f28419497f9722a3daafe3b4186f6b6457e08280a3005b346101d05760206003193601126101d057606060c06040516119f381613482565b5f81525f60208201525f60408201525f838201528260808201528260a082015201526004355f52600d60205260206001600160a01b03611b1b611af5611b0860405f20604051928391611a4583613482565b868154818116855264ffffffffff8a86019163ffffffff8160a01c16835281604088019160c01c16815263ffffffff846001870154169360608901948552611ab56004611a9460028a016147ee565b9860808c01998a5260a0611aaa600383016147ee565b9c019b8c52016147ee565b9a60c081019b8c526040519e8f9e8f928284525116910152511660408c0152511660608a0152511660808801525160e060a088015261010087019061340d565b9051601f198683030160c087015261340d565b9051601f198483030160e085015261340d565b0390f35b346101d05760806003193601126101d05760243560043560443560643567ffffffffffffffff81116101d057611b599036906004016133c9565b90835f52600e60205260405f20916001830191611b8c61ffff8454611b8360ff8260881c16614c37565b60901c16614aa4565b506040517fd6565a2d0000000000000000000000000000000000000000000000000000000081528760048201526060816024816001600160a01b037f0000000000000000000000000000000000000000000000000000000000000000165afa8015611044575f915f905f92611f6b575b5065ffffffffffff80911691166001600160a01b03831615159182611f51575b5081611f28575b5015611efc57611c3290614c4d565b9391611c418a8a959395614961565b90611c5089918a811c15614cd3565b5f92815f925b611e425750505050908181611c6b9314614d06565b8490815f915f915b611df85750509050600381028181046003148215171561099a578260011b908382046002148415171561099a5710611dca57505080547fffffffffffffff0000000000ffff00ffffffffffffffffffffffffffffffffff1678ffffffffff00000000000000000000000000000000000000004260a01b161771020000000000000000000000000000000000179055805460ff60f01b19811660f091821c60ff1660021790911b60ff60f01b161790557f4ffbdcfb294828ab36c5b11367dea73524631f288c00f1514ef0e1269cee6e0590602090604051611d53816134d6565b63ffffffff8616815282810164ffffffffff83168152855f526009845263ffffffff8060405f209351161663ffffffff19835416178255517fffffffffffffffffffffffffffffffffffffffffffffff0000000000ffffffff68ffffffffff00000000835492861b169116179055604051908152a3005b7ffc2d859d000000000000000000000000000000000000000000000000000000005f5260045260245260445ffd5b60018416611e19575b611e11929360011c92839261354e565b919392611c73565b611e3b611e11936bffffffffffffffffffffffff8460051b84015116906137bf565b9250611e01565b60018116611e63575b60011c91829190611e5b9061354e565b929091611c56565b9391906040830180841161099a57611ef283611e5b95611e878a8581811115614d06565b60205f60808d8560051b015160601c937f7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff8c604051928b01868101359184528160ff1c601b018785015235604084015216606082015282805260015afa50805f511490151516614cd3565b9490919250611e4b565b877fccd242f8000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b801591508115611f3a575b5089611c23565b9050610e10810180911161099a5742111589611f33565b90915062015180810180911161099a57421115908a611c1c565b65ffffffffffff9350839250611f99915060603d606011611fa4575b611f91818361352b565b8101906147a5565b929193909150611bfc565b503d611f87565b346101d05760206003193601126101d0576004355f5260076020526040805f206020825191611fd9836134d6565b54916fffffffffffffffffffffffffffffffff83169283825260801c918291015282519182526020820152f35b346101d05760406003193601126101d0576004356120226133b3565b815f52600e6020526001600160a01b0360405f205416908133036120ba576001600160a01b031691821561209257805f52600e60205260405f20836001600160a01b03198254161790557f270da47fe15ccf779708b8154ad3364784afaa5039615db02e3e8f9d6449a2825f80a4005b7fa54a72c0000000000000000000000000000000000000000000000000000000005f5260045ffd5b507f5878923e000000000000000000000000000000000000000000000000000000005f523360045260245260445ffd5b346101d0576101606003193601126101d05760e06023193601126101d0576101243567ffffffffffffffff81116101d0576121299036906004016133c9565b610144359167ffffffffffffffff83116101d05761214e610ff09336906004016133c9565b929091612159614b8c565b6101043560043561382a565b346101d05760406003193601126101d05761217e6133b3565b5f60a060405161218d816134ba565b82815282602082015282604082015282606082015282608082015201526004355f52600a6020526001600160a01b0360405f2091165f5260205260c060405f20604051906121da826134ba565b63ffffffff8154928381526001830154926020820193845260028101546040830190815260046003830154926060850193845201549460ff60a060808601958789168752019660201c16151586526040519687525160208701525160408601525160608501525116608083015251151560a0820152f35b346101d05760206003193601126101d0576004355f52600e6020526020600160405f20015461228560ff8260881c16614b6c565b9081612297575b506040519015158152f35b60c0915061ffff6122ab9160901c16613610565b0151158261228c565b346101d0576122c2366133f7565b905f52600c60205260405f20905f52602052602060405f2054604051908152f35b346101d0575f6003193601126101d05760206040516001600160a01b037f0000000000000000000000000000000000000000000000000000000000000000168152f35b346101d05760206003193601126101d0576004356001600160a01b038116908181036101d057612354614a91565b6040517f1cc14cbc000000000000000000000000000000000000000000000000000000008152602081600481865afa908115611044575f91612a05575b501580156129ef575b156129c357604051917f61728f39000000000000000000000000000000000000000000000000000000008352602083600481845afa928315611044575f9361298f575b50825f52600460205260ff60405f20541661296357604051927f814cf7080000000000000000000000000000000000000000000000000000000084525f84600481855afa938415611044575f9461293f575b50835161243f8460018311613761565b84511561292b576020850151905f19810190811161099a57612461908661379e565b5192604051927f48547d69000000000000000000000000000000000000000000000000000000008452602084600481855afa938415611044575f946128f7575b50604051957faec4322b000000000000000000000000000000000000000000000000000000008752602087600481865afa968715611044575f976128c3575b50604051957f38cabc4e000000000000000000000000000000000000000000000000000000008752602087600481875afa968715611044575f9761288f575b506001965f5b8a5189101561257957612538898c61379e565b51905f198a018a811161099a5761254f908d61379e565b51906001820180921161099a5761256b612571926001946147db565b906137bf565b980197612525565b89908b517ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe810190811161099a576125b0916137bf565b881480612881575b80612860575b8061283f575b8061282b575b80612809575b9361265e96937fbeee8451eb0999256a3b66707a8814c0151a82f3e87fac37dacd46733e945588969360209a9361260984604099613761565b855f5260048c52875f20600160ff198254161790557fffff00ffffffffffffffffffffffffffffffffffffffffffffffffffffffffff61264a60025461354e565b9b8c9b8c968760025561ffff881115613761565b61272363ffffffff8b51986126728a613482565b8b8a52602082908b019116815261ffff8d8b019416845261ffff60608b019816885260ff60808b019616865260ff60a08b019716875260c08a01985f8a525f526020600390526001600160a01b03808e5f209b5116166001600160a01b03198b5416178a55511688907fffffffffffffffff00000000ffffffffffffffffffffffffffffffffffffffff77ffffffff000000000000000000000000000000000000000083549260a01b169116179055565b51937fffffff0000000000ffffffffffffffffffffffffffffffffffffffffffffffff79ffff0000000000000000000000000000000000000000000000007dff00000000000000000000000000000000000000000000000000000000007cff000000000000000000000000000000000000000000000000000000007bffff00000000000000000000000000000000000000000000000000008b54955160d01b16965160e01b16965160e81b169660c01b1691161716171717825551151560ff60f01b1960ff60f01b83549260f01b169116179055825191825286820152a2604051908152f35b5093909491965f1986019386851161099a57909792959194909360ff116125d0565b505f19810181811161099a5760ff116125ca565b506008830180841161099a576007840190811161099a5760031c82146125c4565b506010870180881161099a57600f880190811161099a5760041c81146125be565b5063ffffffff8811156125b8565b9096506020813d6020116128bb575b816128ab6020938361352b565b810103126101d05751958961251f565b3d915061289e565b9096506020813d6020116128ef575b816128df6020938361352b565b810103126101d0575195886124e0565b3d91506128d2565b9093506020813d602011612923575b816129136020938361352b565b810103126101d0575192876124a1565b3d9150612906565b634e487b7160e01b5f52603260045260245ffd5b61295c9194503d805f833e612954818361352b565b8101906136e7565b928461242f565b827fe2fc73bb000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b9092506020813d6020116129bb575b816129ab6020938361352b565b810103126101d0575191836123dd565b3d915061299e565b7fc3bd05db000000000000000000000000000000000000000000000000000000005f524660045260245ffd5b50617a6946148061239a5750610539461461239a565b612a1e915060203d60201161103d5761102e818361352b565b83612391565b346101d05760206003193601126101d057600435612a4061368d565b50805f52600e602052600160405f2001549060ff8260881c16612a6281614b6c565b15612af25750612a7a61ffff60a09360901c16614aa4565b905f52600860205260405f206001600160a01b03825116916001825492015460ff858160808501511693015116926080604051612ab68161349e565b86815260208101928352604081019384526060810194855201938452604051948552516020850152516040840152516060830152516080820152f35b907fbb51b58c000000000000000000000000000000000000000000000000000000005f5260045260058110156109865760245260445ffd5b346101d05760206003193601126101d05760e0612b48600435613610565b60c0604051916001600160a01b03815116835263ffffffff602082015116602084015261ffff604082015116604084015261ffff606082015116606084015260ff608082015116608084015260ff60a08201511660a08401520151151560c0820152f35b346101d05760206003193601126101d057600435612bc8614a91565b612bd181614aa4565b50805f52600360205260405f207e0100000000000000000000000000000000000000000000000000000000000060ff60f01b198254161790557f280c62f3f9158f93e969000996e45a27d0a4e0c06db7f030cd611e6591b6cd385f80a2005b346101d05760606003193601126101d05760043567ffffffffffffffff81116101d057612c619036906004016133c9565b9060243567ffffffffffffffff81116101d057612c829036906004016133c9565b929060443567ffffffffffffffff81116101d057612ca49036906004016133c9565b939092801515806132d0575b156132a0576040516020810190612cdb81612ccd8587338761345f565b03601f19810183528261352b565b519020805f52600f60205260ff60405f205416613264575f52600f60205260405f20805460ff19166001179055600b54612d149061354e565b9485600b5560405196612d2688613482565b33885260208801975f8952604081014264ffffffffff168152606082015f815236612d5290878961355c565b6080840190815290612d6536868b61355c565b60a0850190815292612d7836888d61355c565b60c086019081525f8d8152600d60205260409020955186549e517fffffffffffffffff000000000000000000000000000000000000000000000000909f166001600160a01b039091161760a09e909e1b77ffffffff0000000000000000000000000000000000000000169d909d1785555184549060c01b7cffffffffff00000000000000000000000000000000000000000000000016907fffffff0000000000ffffffffffffffffffffffffffffffffffffffffffffffff16178455516001600160a01b031660018401906001600160a01b031681546001600160a01b03191617905560028301905180519067ffffffffffffffff82116130c8578190612e7f84546135a2565b601f811161320b575b50602090601f83116001146131aa575f9261319f575b50508160011b915f199060031b1c19161790555b518051600383019167ffffffffffffffff82116130c857612ed383546135a2565b601f811161314e575b50602090601f83116001146130e7576004949392915f91836130dc575b50508160011b915f199060031b1c19161790555b01975197885167ffffffffffffffff81116130c857612f2c82546135a2565b601f8111613077575b509088959493929160209a8b90601f8311600114612fe25792827f0b9049362422078c23b6c8bff942e976370723452c78895e4e24eeeebba6cf0c999a93612fcc979693612fbc965f92612fd7575b50508160011b915f199060031b1c19161790555b612faf60405197889760608952606089019161343f565b918683038d88015261343f565b908382036040850152339761343f565b0390a3604051908152f35b015190508f80612f84565b601f1983929a9594931690835f528a5f20915f5b81811061305d575092612fcc979694927f0b9049362422078c23b6c8bff942e976370723452c78895e4e24eeeebba6cf0c9b9c60019383612fbc999710613045575b505050811b019055612f98565b01515f1960f88460031b161c191690558f8080613038565b828d015184559b8f019b8e9b506001909301928f01612ff6565b81811115612f355799825f5260205f20601f830160051c90602084106130c0575b81019b601f0160051c035f5b8181106130b357505099612f35565b5f8d8201556001016130a4565b5f9150613098565b634e487b7160e01b5f52604160045260245ffd5b015190508d80612ef9565b90601f19831691845f52815f20925f5b81811061313657509160019391856004989796941061311e575b505050811b019055612f0d565b01515f1960f88460031b161c191690558d8080613111565b929360206001819287860151815501950193016130f7565b82811115612edc57835f5260205f20601f840160051c9060208510613197575b81601f9101920160051c03905f5b82811061318a575050612edc565b5f8282015560010161317c565b5f915061316e565b015190508d80612e9e565b5f85815282812093601f1916905b8181106131f357509084600195949392106131db575b505050811b019055612eb2565b01515f1960f88460031b161c191690558d80806131ce565b929360206001819287860151815501950193016131b8565b82811115612e8857909150835f5260205f20601f840160051c906020851061325c575b849392601f0160051c82900391015f5b82811061324c575050612e88565b5f8183015585945060010161323e565b5f915061322e565b509061329c6040519283927f61fb185d000000000000000000000000000000000000000000000000000000008452336004850161345f565b0390fd5b7f87df3578000000000000000000000000000000000000000000000000000000005f52600452608060245260445ffd5b506080811115612cb0565b346101d05760406003193601126101d0576004356001600160a01b036132ff6133b3565b825f52600d602052600160405f2061331984825416614a4f565b018282166001600160a01b0319825416179055169033907fad75d679a0f9e2e36d7296e702c3d4f572d1f592992229e4c4949efb1390bc435f80a4005b346101d0575f6003193601126101d05760206040516001600160a01b037f0000000000000000000000000000000000000000000000000000000000000000168152f35b346101d0575f6003193601126101d0576020906002548152f35b602435906001600160a01b03821682036101d057565b9181601f840112156101d05782359167ffffffffffffffff83116101d057602083818601950101116101d057565b60031960409101126101d0576004359060243590565b90601f19601f602080948051918291828752018686015e5f8582860101520116010190565b9060058210156109865752565b601f8260209493601f1993818652868601375f8582860101520116010190565b6040906001600160a01b0361347f9593168152816020820152019161343f565b90565b60e0810190811067ffffffffffffffff8211176130c857604052565b60a0810190811067ffffffffffffffff8211176130c857604052565b60c0810190811067ffffffffffffffff8211176130c857604052565b6040810190811067ffffffffffffffff8211176130c857604052565b610180810190811067ffffffffffffffff8211176130c857604052565b6060810190811067ffffffffffffffff8211176130c857604052565b90601f601f19910116810190811067ffffffffffffffff8211176130c857604052565b5f19811461099a5760010190565b92919267ffffffffffffffff82116130c85760405191613586601f8201601f19166020018461352b565b8294818452818301116101d0578281602093845f960137010152565b90600182811c921680156135d0575b60208310146135bc57565b634e487b7160e01b5f52602260045260245ffd5b91607f16916135b1565b604051906135e782613482565b5f60c0838281528260208201528260408201528260608201528260808201528260a08201520152565b6136186135da565b505f52600360205260405f2060ff6040519161363383613482565b546001600160a01b038116835263ffffffff8160a01c16602084015261ffff8160c01c16604084015261ffff8160d01c166060840152818160e01c166080840152818160e81c1660a084015260f01c16151560c082015290565b6040519061369a8261349e565b5f6080838281528260208201528260408201528260608201520152565b908160209103126101d0575180151581036101d05790565b67ffffffffffffffff81116130c85760051b60200190565b6020818303126101d05780519067ffffffffffffffff82116101d057019080601f830112156101d057815161371b816136cf565b92613729604051948561352b565b81845260208085019260051b8201019283116101d057602001905b8282106137515750505090565b8151815260209182019101613744565b156137695750565b6001600160a01b03907f96afb125000000000000000000000000000000000000000000000000000000005f521660045260245ffd5b805182101561292b5760209160051b010190565b9190820391821161099a57565b9190820180921161099a57565b156137d45750565b7fb134265c000000000000000000000000000000000000000000000000000000005f5260058110156109865760045260245ffd5b60643561ffff811681036101d05790565b60843561ffff811681036101d05790565b939290919460a052835f52600e60205260405f2092600184019560ff875460881c166005811015610986578061386691151580614787576137cc565b6002850154604051602081019061387e8260246148e0565b60e0815261388e6101008261352b565b519020908082036114c957505060643561ffff81168082036101d0576138b49150613610565b9063ffffffff60208301511680861080614771575b6138d68660021c886137bf565b9015614742575085607f8660021c161580614736575b156147285750508360021c5b8060021b81159082810460041482171561099a578661391991808214614c00565b8160061b918204604014171561099a5760a05161393891818114614c00565b865f52600a60205260405f206001600160a01b0333165f5260205260405f2060ff600460405192613968846134ba565b80548452600181015460208501526002810154604085015260038101546060850152015463ffffffff8116608084015260201c16151560a0820152948015614671575b608086019063ffffffff825116818103614643575090600494939291875196602089019788515f6001600160a01b038851166040519a8b80927f814cf7080000000000000000000000000000000000000000000000000000000082525afa988915611044575f99614627575b505f985f5f905f915f935b8760021c85106144645750505050508952895260a08901968751159081159161445c575b501515875260408901938451905f905b83821061440d575050845260608901958651905f905b60a05182106143ba575050865263ffffffff91613a8c9160021c906137bf565b16808252604051908152897f23ce6322387049b7fdce772f27a57fa644d26e530584cd430468e730cdab5bd760203393a363ffffffff81511663ffffffff6020850151161161432b5750875f52600a60205260405f206001600160a01b0333165f526020525f6004604082208281558260018201558260028201558260038201550155516044358082036142fd5750509060206001600160a01b036004935116604051938480927f47769ba50000000000000000000000000000000000000000000000000000000082525afa918215611044575f926142c9575b50519080820361429b57505090602091855f526008835260405f2090604051613b8e816134d6565b60018354938483520154948591015251159384159461428f575b50508215614283575b5050156142575782549260ff8460881c1691600583101561098657600283149081614214575b825460ff60881b19167104000000000000000000000000000000000017909255815460ff60f01b1981167efd000000000000000000000000000000000000000000000000000000000000909116179091555b825f5260086020525f60016040822082815501555f9360035f930361413a575b501561413157815f52600960205260405f209360405194613c69866134d6565b549464ffffffffff602063ffffffff881692838152019660201c168652604051907fd6565a2d00000000000000000000000000000000000000000000000000000000825260048201526060816024816001600160a01b037f0000000000000000000000000000000000000000000000000000000000000000165afa908115611044575f91614110575b50613d008196959396614c4d565b509164ffffffffff87511693845f955b6140ea5750601f19613d3a613d24876136cf565b96613d32604051988961352b565b8088526136cf565b015f5b8181106140b95750505f985f967f0000000000000000000000000000000000000000000000000000000000000000975b87518c1015613e21578a9b600164ffffffffff8b9c9d5116831c1615613e165790613e06613e0c925f8052601460218482028b60051b01015f8a3c612710613dce5f5160601c9d6bffffffffffffffffffffffff8d8760051b0151166147db565b04600260206040519e8f90613de28261350f565b8152015260408d0152613df48161354e565b9b613dff828d61379e565b528a61379e565b5061354e565b9a9998979a613d6d565b9850613e0c9061354e565b509796509750975050505060405180917fd66b441f000000000000000000000000000000000000000000000000000000008252606482016060600484015281518091526020608484019201905f5b8181106140715750505090806020923360248301527f0000000000000000000000000000000000000000000000000000000000000000604483015203815f6001600160a01b037f0000000000000000000000000000000000000000000000000000000000000000165af1908115611044575f9161403f575b50905b6040519183835260208301527fab8a7c53ddb00bea3a2b8e892f0dbea1405c43b7ec9d7a045f453c9bdb78346f60403393a380613fae575b5080613f2b5750565b6001600160a01b037f00000000000000000000000000000000000000000000000000000000000000001690813b156101d0575f916024839260405194859384927f42966c6800000000000000000000000000000000000000000000000000000000845260048401525af1801561104457613fa25750565b5f613fac9161352b565b565b6040517fa9059cbb00000000000000000000000000000000000000000000000000000000815233600482015260248101919091526020816044815f7f00000000000000000000000000000000000000000000000000000000000000006001600160a01b03165af180156110445715613f22576140389060203d60201161103d5761102e818361352b565b505f613f22565b90506020813d602011614069575b8161405a6020938361352b565b810103126101d057515f613ee7565b3d915061404d565b91809450929092516001600160a01b03815116825260208101519060038210156109865782604060609260209485600197015201516040820152019401910191849392613e6f565b60209060409b989a9b516140cc8161350f565b5f81525f838201525f604082015282828a0101520199989699613d3d565b946140f8909996989961354e565b945f1981019080821161099a57168099989699613d10565b614129915060603d606011611fa457611f91818361352b565b50505f613cf2565b91905f90613eea565b9350905067ffffffffffffffff7f000000000000000000000000000000000000000000000000000000000000000093165f52600760205260405f206fffffffffffffffffffffffffffffffff8416815460801c036fffffffffffffffffffffffffffffffff811161099a5781546fffffffffffffffffffffffffffffffff1660809190911b6fffffffffffffffffffffffffffffffff191617905561420d6127106142057f0000000000000000000000000000000000000000000000000000000000000000866147db565b0480946137b2565b905f613c49565b613c29915061424d7f000000000000000000000000000000000000000000000000000000000000000064ffffffffff8860a01c166137bf565b4211159150613bd7565b507fb8b41ca7000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b51141590505f80613bb1565b51141592505f80613ba8565b7f8c50047a000000000000000000000000000000000000000000000000000000005f5260045260245260445ffd5b9091506020813d6020116142f5575b816142e56020938361352b565b810103126101d05751905f613b66565b3d91506142d8565b7f5b103dc3000000000000000000000000000000000000000000000000000000005f5260045260245260445ffd5b9850905063ffffffff9550600493869593975f52600a60205260405f206001600160a01b0333165f5260205260405f2093518455516001840155516002830155516003820155019351161663ffffffff198354161782555115157fffffffffffffffffffffffffffffffffffffffffffffffffffffff00ffffffff64ff0000000083549260201b169116179055565b90916120006143cb8460a0516137b2565b10156144035760206143df8460a0516137b2565b604051928352808585018385013701902091612000810180911161099a5790613a6c565b60206120006143df565b909161020061441c84866137b2565b101561445257602061442e84866137b2565b604051928352808585018385013701902091610200810180911161099a5790613a56565b602061020061442e565b90505f613a46565b909192939583614474888b6137bf565b1015614606575b8660021b8b013560e01d6080528660061b8d01608051156145fc575f608051125f146145f4577f80000000000000000000000000000000000000000000000000000000000000006080511461099a576080515f035b84811180156145e0575b6145d7575b5f608051125f146145d2577f30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001037f30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001811161099a575b604051928352602083019788526040830182358152602083013560608501526001918281186145bb575b505060408360808160065afa16915196519115614586575060019095965b0193929190613a22565b6020907f4a7e912d000000000000000000000000000000000000000000000000000000005f528035600452013560245260445ffd5b60409250608085015260608160075afa5f8061455e565b614534565b60019f506144df565b506080515f1380156144da575086156144da565b6080516144d0565b509560019061457c565b925092505061461e61461885886137bf565b83614f0b565b9390919261447b565b61463c9199503d805f833e612954818361352b565b975f613a17565b7fd28acb63000000000000000000000000000000000000000000000000000000005f5260045260245260445ffd5b9450600460406001600160a01b038451168151928380927f938b5f320000000000000000000000000000000000000000000000000000000082525afa8015611044575f915f916146ef575b50604051916146ca836134ba565b825260208201525f60408201525f60608201525f60808201525f60a0820152946139ab565b9150506040813d604011614720575b8161470b6040938361352b565b810103126101d057602081519101515f6146bc565b3d91506146fe565b614731916137b2565b6138f8565b508560021c15156138ec565b907fd28acb63000000000000000000000000000000000000000000000000000000005f5260045260245260445ffd5b5061477c86826137b2565b8560021c11156138c9565b5060048114156137cc565b519065ffffffffffff821682036101d057565b908160609103126101d05780516001600160a01b03811681036101d0579161347f60406147d460208501614792565b9301614792565b8181029291811591840414171561099a57565b9060405191825f825492614801846135a2565b808452936001811690811561486a5750600114614826575b50613fac9250038361352b565b90505f9291925260205f20905f915b81831061484e575050906020613fac928201015f614819565b6020919350806001915483858901015201910190918492614835565b60209350613fac95925060ff1991501682840152151560051b8201015f614819565b15614895575050565b7f44d4caf7000000000000000000000000000000000000000000000000000000005f5260045260245260445ffd5b359061ffff821682036101d057565b359060ff821682036101d057565b60ff61494f60c08093803586526020810135602087015261ffff614906604083016148c3565b16604087015261ffff61491b606083016148c3565b16606087015261ffff614930608083016148c3565b1660808701528361494360a083016148d2565b1660a0870152016148d2565b16910152565b60058210156109865752565b604291815f52600860205263ffffffff60405f20916020604051614984816134d6565b6001855495868352015491829101526040519360208501957f61ba207c8ceaaab649e83487339fd9db099384a7ea3ee3798827b75d97230bb287526040860152606085015260808401521660a082015260a081526149e360c08261352b565b5190206149ee614ff8565b90604051917f19010000000000000000000000000000000000000000000000000000000000008352600283015260228201522090565b6064356bffffffffffffffffffffffff811681036101d05790565b60a43560ff811681036101d05790565b6001600160a01b0316803303614a625750565b7f1212c00d000000000000000000000000000000000000000000000000000000005f523360045260245260445ffd5b6001600160a01b035f541633036116a457565b90614aad6135da565b50815f52600360205260405f209160405192614ac884613482565b549260ff6001600160a01b0385169485835263ffffffff8160a01c16602084015261ffff8160c01c16604084015261ffff8160d01c166060840152818160e01c166080840152818160e81c1660a084015260f01c161590811560c08201529315159081614b64575b5015614b395750565b7f3d5bb519000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b90505f614b30565b60058110156109865760028114908115614b84575090565b600391501490565b7f9b779b17422d0df92223018b32b4d1fa46e071723d6817e2486d003becc55f005c614bd85760017f9b779b17422d0df92223018b32b4d1fa46e071723d6817e2486d003becc55f005d565b7f3ee5aeb5000000000000000000000000000000000000000000000000000000005f5260045ffd5b15614c09575050565b7f62a9bfbe000000000000000000000000000000000000000000000000000000005f5260045260245260445ffd5b600581101561098657806001613fac92146137cc565b90813b8015614ca7577fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffdf810190811161099a576034900491604051918360051b9160018484602001923c6020835192818501940101604052565b7fccd242f8000000000000000000000000000000000000000000000000000000005f525f60045260245ffd5b15614cdb5750565b7f88737294000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b15614d0f575050565b7fea8c891e000000000000000000000000000000000000000000000000000000005f5260045260245260445ffd5b6fffffffffffffffffffffffffffffffff8111614d69576fffffffffffffffffffffffffffffffff1690565b7f6dfcc650000000000000000000000000000000000000000000000000000000005f52608060045260245260445ffd5b7f30644e72e131a029b85045b68181585d97816a916871ca8d3c208c16d87cfd478110801590614e01575b614dfb577f30644e72e131a029b85045b68181585d97816a916871ca8d3c208c16d87cfd4760038183818181960909089180091490565b50505f90565b507f30644e72e131a029b85045b68181585d97816a916871ca8d3c208c16d87cfd47821015614dc4565b80421115614e365750565b7f2a35a324000000000000000000000000000000000000000000000000000000005f5260045260245ffd5b5f52600760205260405f206fffffffffffffffffffffffffffffffff8154614ef082614ebf7f0000000000000000000000000000000000000000000000000000000000000000614eb6611292828588166137bf565b9460801c6137b2565b85546fffffffffffffffffffffffffffffffff16911660801b6fffffffffffffffffffffffffffffffff1916178455565b166fffffffffffffffffffffffffffffffff19825416179055565b600191905f5b8151841015614f9357614f24848361379e565b51905f19850185811161099a57614f4992614f4261256b928661379e565b51906147db565b808310614f8557614f6590614f5e858461379e565b51906137bf565b92838310614f765760010192614f11565b50505090631fffffff90600190565b9250505090617fff90600190565b505050505f19906001905f90565b60ff811690601f8211614fd05760405191614fbd60408461352b565b6020808452838101919036833783525290565b7fb3512b0c000000000000000000000000000000000000000000000000000000005f5260045ffd5b6001600160a01b037f0000000000000000000000000000000000000000000000000000000000000000163014806150eb575b15615053577f000000000000000000000000000000000000000000000000000000000000000090565b60405160208101907f8b73c3c69bb8fe3d512ecc4cf759cc79239f7b179b0ffacaa9a75d522b39400f82527f000000000000000000000000000000000000000000000000000000000000000060408201527f000000000000000000000000000000000000000000000000000000000000000060608201524660808201523060a082015260a081526150e560c08261352b565b51902090565b507f0000000000000000000000000000000000000000000000000000000000000000461461502a56fea164736f6c6343000825000a";
 
   
       type ModelRegistryConstructorParams = [signer?: Signer] | ConstructorParameters<typeof ContractFactory>;
@@ -663,11 +2146,11 @@ import type { NonPayableOverrides } from "../../common.js"
         
       }
     
-    override getDeployTransaction(overrides?: NonPayableOverrides & { from?: string }): Promise<ContractDeployTransaction> {
-      return super.getDeployTransaction(overrides || {});
+    override getDeployTransaction(token_: AddressLike, staking_: AddressLike, verifierSets_: AddressLike, owner_: AddressLike, zk: ZkTermsStruct, overrides?: NonPayableOverrides & { from?: string }): Promise<ContractDeployTransaction> {
+      return super.getDeployTransaction(token_, staking_, verifierSets_, owner_, zk, overrides || {});
     };
-    override deploy(overrides?: NonPayableOverrides & { from?: string }) {
-      return super.deploy(overrides || {}) as Promise<ModelRegistry & {
+    override deploy(token_: AddressLike, staking_: AddressLike, verifierSets_: AddressLike, owner_: AddressLike, zk: ZkTermsStruct, overrides?: NonPayableOverrides & { from?: string }) {
+      return super.deploy(token_, staking_, verifierSets_, owner_, zk, overrides || {}) as Promise<ModelRegistry & {
         deploymentTransaction(): ContractTransactionResponse;
       }>;
     }

@@ -4,3 +4,6 @@
 export { IModelRegistry__factory } from './IModelRegistry__factory.js';
 export { IZkVersions__factory } from './IZkVersions__factory.js';
 export { ModelRegistry__factory } from './ModelRegistry__factory.js';
+export { Shapes__factory } from './Shapes__factory.js';
+export { ZkChallenges__factory } from './ZkChallenges__factory.js';
+export { ZkVersions__factory } from './ZkVersions__factory.js';

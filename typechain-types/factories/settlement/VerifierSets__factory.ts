@@ -30,33 +30,6 @@
   {
     "inputs": [
       {
-        "internalType": "uint256",
-        "name": "seat",
-        "type": "uint256"
-      }
-    ],
-    "name": "InvalidVote",
-    "type": "error"
-  },
-  {
-    "inputs": [
-      {
-        "internalType": "uint256",
-        "name": "expected",
-        "type": "uint256"
-      },
-      {
-        "internalType": "uint256",
-        "name": "actual",
-        "type": "uint256"
-      }
-    ],
-    "name": "InvalidVotesLength",
-    "type": "error"
-  },
-  {
-    "inputs": [
-      {
         "internalType": "address",
         "name": "signer",
         "type": "address"

@@ -3,6 +3,8 @@
 /* eslint-disable */
 export { FeeSchedule__factory } from './FeeSchedule__factory.js';
 export { IProofSettlement__factory } from './IProofSettlement__factory.js';
+export { IVerifierSnapshots__factory } from './IVerifierSnapshots__factory.js';
 export { ProofSettlement__factory } from './ProofSettlement__factory.js';
 export { SumTree__factory } from './SumTree__factory.js';
 export { VerifierSets__factory } from './VerifierSets__factory.js';
+export { VerifierVotes__factory } from './VerifierVotes__factory.js';

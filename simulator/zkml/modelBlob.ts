@@ -7,6 +7,11 @@ import { ZkFormatError } from "./ZkError.ts";
 export interface ZkModelBlob {
   manifest: ZkManifest;
   vector: ModelVector;
+  /**
+   * One for each input of the ONNX model: input i stands for x_i / 2^inputScales[i]. The manifest has the largest; features of other
+   * magnitudes have others. The blob's id on chain commits to them.
+   */
+  inputScales: readonly number[];
   onnx: Uint8Array;
 }
 
@@ -16,12 +21,21 @@ const HEADER_BYTES = MAGIC.length + MANIFEST_BYTES + 8;
 
 export const MAX_MODEL_BLOB_BYTES = 32 * 1024 * 1024;
 
-/** magic ‖ abi.encode(manifest) ‖ uint32 entries ‖ uint32 bytes of ONNX ‖ entries as int32 ‖ ONNX, all big-endian. */
-export function encodeModelBlob({ manifest, vector, onnx }: ZkModelBlob): Uint8Array {
+/** magic ‖ abi.encode(manifest) ‖ uint32 entries ‖ uint32 bytes of ONNX ‖ input scales as int8 ‖ entries as int32 ‖ ONNX, all big-endian. */
+export function encodeModelBlob({ manifest, vector, inputScales, onnx }: ZkModelBlob): Uint8Array {
   const lengths = Buffer.alloc(8);
   lengths.writeUInt32BE(vector.length, 0);
   lengths.writeUInt32BE(onnx.length, 4);
-  const blob = Buffer.concat([MAGIC, encodeManifest(manifest), lengths, encodeModelVector(vector), onnx]);
+  const scales = Int8Array.from(inputScales);
+  const parts = [
+    MAGIC,
+    encodeManifest(manifest),
+    lengths,
+    new Uint8Array(scales.buffer),
+    encodeModelVector(vector),
+    onnx,
+  ];
+  const blob = Buffer.concat(parts);
   // whoever reads it would refuse it
   decodeModelBlob(blob);
   return blob;
@@ -41,18 +55,22 @@ export function decodeModelBlob(bytes: Uint8Array): ZkModelBlob {
     throw new ZkFormatError(`Expected a zk model blob, which begins with ${MAGIC.toString("ascii")}`);
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const vectorBytes = view.getUint32(HEADER_BYTES - 8) * ENTRY_BYTES;
-  const onnxAt = HEADER_BYTES + vectorBytes;
+  const manifest = decodeManifest(bytes.subarray(MAGIC.length, MAGIC.length + MANIFEST_BYTES));
+  const vectorAt = HEADER_BYTES + manifest.inputs;
+  const onnxAt = vectorAt + view.getUint32(HEADER_BYTES - 8) * ENTRY_BYTES;
   const expected = onnxAt + view.getUint32(HEADER_BYTES - 4);
   if (bytes.length !== expected) {
     throw new ZkFormatError(`Expected a model blob of ${expected} bytes by its header, found ${bytes.length}`);
   }
-  const manifest = decodeManifest(bytes.subarray(MAGIC.length, MAGIC.length + MANIFEST_BYTES));
-  const vector = decodeModelVector(bytes.subarray(HEADER_BYTES, onnxAt));
+  const inputScales = Array.from(Int8Array.from(bytes.subarray(HEADER_BYTES, vectorAt)));
+  if (Math.max(...inputScales) !== manifest.inputScale) {
+    throw new ZkFormatError(`Expected ${manifest.inputScale} as the largest input scale, found ${inputScales.join()}`);
+  }
+  const vector = decodeModelVector(bytes.subarray(vectorAt, onnxAt));
   const onnx = bytes.slice(onnxAt);
   expectHash("ONNX file", manifest.onnxHash, keccak256(onnx));
   expectHash("model vector", manifest.weightsHash, weightsHash(vector));
-  return { manifest, vector, onnx };
+  return { manifest, vector, inputScales, onnx };
 }
 
 function expectHash(what: string, expected: string, found: string): void {

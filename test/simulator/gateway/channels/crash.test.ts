@@ -16,7 +16,8 @@ const KILLS = 4;
 /** Answers between one kill and the next. */
 const ANSWERS = 40;
 
-describe("ChannelLane killed with SIGKILL under load", () => {
+/** @param remote whether the lane reaches its node by HTTP, and the node keeps its answers for itself. */
+const survives = (remote: boolean) => (): void => {
   const fixture = new LaneFixture();
   let child: ChildProcess | undefined;
   let url = "";
@@ -34,7 +35,7 @@ describe("ChannelLane killed with SIGKILL under load", () => {
   });
 
   async function start(): Promise<void> {
-    const settings: LaneProcessSettings = { directory: directory(), upstreamUrl: fixture.upstream.url };
+    const settings: LaneProcessSettings = { directory: directory(), upstreamUrl: fixture.upstream.url, remote };
     const started = spawn(process.execPath, ["--import", "tsx", SCRIPT], {
       env: { ...process.env, LANE: JSON.stringify(settings) },
       stdio: ["ignore", "pipe", "inherit"],
@@ -110,7 +111,8 @@ describe("ChannelLane killed with SIGKILL under load", () => {
     await kill();
 
     const database = new DatabaseSync(join(directory(), "gateway.sqlite"));
-    const stored = database.prepare("SELECT content FROM answers").all() as unknown as { content: string }[];
+    const answersIn = remote ? new DatabaseSync(join(directory(), "node.sqlite")) : database;
+    const stored = answersIn.prepare("SELECT content FROM answers").all() as unknown as { content: string }[];
     const contents = new Set(stored.map(({ content }) => content));
     payers.forEach((payer, i) => {
       const answered = acknowledged[i]!;
@@ -119,6 +121,10 @@ describe("ChannelLane killed with SIGKILL under load", () => {
       expect(BigInt((row as { charged: string }).charged)).to.equal(BigInt(answered.size) * FEE);
     });
     expect(stored).to.have.length(acknowledged.reduce((sum, { size }) => sum + size, 0));
+    if (remote) answersIn.close();
     database.close();
   });
-});
+};
+
+describe("ChannelLane killed with SIGKILL under load", survives(false));
+describe("ChannelLane killed with SIGKILL under load, of a node with books of its own", survives(true));

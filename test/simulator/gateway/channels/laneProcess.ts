@@ -4,10 +4,13 @@ import { LaneFixture } from "./laneFixture.ts";
 export interface LaneProcessSettings {
   directory: string;
   upstreamUrl: string;
+  /** Whether the lane reaches its node by HTTP. */
+  remote: boolean;
 }
 
 async function main(settings: LaneProcessSettings): Promise<void> {
   const fixture = new LaneFixture(settings);
+  fixture.remote = settings.remote;
   // every channel holds plenty
   fixture.options = {
     readChannels: (ids) =>

@@ -1,10 +1,12 @@
-import type { SignedReceipt } from "../receipts/types.ts";
+import type { Hex, SignedReceipt } from "../receipts/types.ts";
+import type { PaidAnswer } from "./PaidAnswers.ts";
 
 /**
  * One inference under way, which any number of identical requests may follow. Pieces of its answer are kept, so that who comes later gets them all; it
  * goes on when nobody listens, since its receipt has to be made.
  */
-export class AnswerFlight {
+export class AnswerFlight implements PaidAnswer {
+  readonly requestId: Hex;
   /** SHA-256 of the request: a follower must have sent the same. */
   readonly bodyHash: string;
   readonly streamed: boolean;
@@ -14,11 +16,13 @@ export class AnswerFlight {
   receipt: SignedReceipt | undefined;
   readonly #pieces: string[] = [];
   readonly #end = Promise.withResolvers<void>();
-  #advanced = Promise.withResolvers<void>();
+  /** Of those who wait for the next piece, if any. */
+  #next: PromiseWithResolvers<void> | undefined;
   #isEnded = false;
   #failure: Error | undefined;
 
-  constructor(bodyHash: string, streamed: boolean) {
+  constructor(requestId: Hex, bodyHash: string, streamed: boolean) {
+    this.requestId = requestId;
     this.bodyHash = bodyHash;
     this.streamed = streamed;
     this.ended = this.#end.promise;
@@ -26,7 +30,7 @@ export class AnswerFlight {
 
   /** All that was let out so far. */
   get text(): string {
-    return this.#pieces.join("");
+    return this.#pieces.length === 1 ? this.#pieces[0]! : this.#pieces.join("");
   }
 
   /** Lets a piece out to everybody who follows. Without effect after the end. */
@@ -50,7 +54,7 @@ export class AnswerFlight {
 
   /** Resolves when there is a first piece or the end; rejects with the failure when it failed before any piece was out. */
   async begun(): Promise<void> {
-    while (this.#pieces.length === 0 && !this.#isEnded) await this.#advanced.promise;
+    while (this.#pieces.length === 0 && !this.#isEnded) await this.#advance();
     if (this.#pieces.length === 0 && this.#failure !== undefined) throw this.#failure;
   }
 
@@ -66,14 +70,17 @@ export class AnswerFlight {
     for (let next = 0; ;) {
       while (next < this.#pieces.length) yield this.#pieces[next++] ?? "";
       if (this.#isEnded) break;
-      await this.#advanced.promise;
+      await this.#advance();
     }
     if (this.#failure !== undefined) throw this.#failure;
   }
 
+  #advance(): Promise<void> {
+    return (this.#next ??= Promise.withResolvers<void>()).promise;
+  }
+
   #wake(): void {
-    const { resolve } = this.#advanced;
-    this.#advanced = Promise.withResolvers<void>();
-    resolve();
+    this.#next?.resolve();
+    this.#next = undefined;
   }
 }

@@ -17,10 +17,16 @@ export interface AnswerForm {
   receiptHash(what: "input" | "output", hash: Hex): Hex;
 }
 
+const openForms = (end: AnswerForm["end"]): Readonly<Record<RequestKind, AnswerForm>> => {
+  const form = { event: serverSentEvent, end, receiptHash: (_what: string, hash: Hex) => hash };
+  return {
+    chat: { kind: "chat", ...form },
+    completion: { kind: "completion", ...form },
+    inference: { kind: "inference", ...form },
+  };
+};
+const WHOLE = openForms(jsonOf);
+const STREAMED = openForms((answer) => serverSentEvent(answer) + DONE_EVENT);
+
 /** OpenAI's: JSON, or server-sent events. */
-export const openForm = (kind: RequestKind, streamed: boolean): AnswerForm => ({
-  kind,
-  event: serverSentEvent,
-  end: (answer) => (streamed ? serverSentEvent(answer) + DONE_EVENT : jsonOf(answer)),
-  receiptHash: (_what, hash) => hash,
-});
+export const openForm = (kind: RequestKind, streamed: boolean): AnswerForm => (streamed ? STREAMED : WHOLE)[kind];

@@ -68,15 +68,23 @@ export class ForwardingNode extends InferenceNode {
     };
   }
 
-  async #whole(path: string, { kind, bytes }: RequestBody, { signal }: InferenceContext): Promise<CompletedInference> {
-    const response = await this.#upstream.post(path, bytes, signal);
+  async #whole(
+    path: string,
+    { kind, bytes }: RequestBody,
+    { cancellation }: InferenceContext,
+  ): Promise<CompletedInference> {
+    const response = await this.#upstream.post(path, bytes, cancellation);
     if (response.status !== 200) throw forwardedFailure(response);
     return forwardedAnswer(kind, response.body);
   }
 
-  async #stream(path: string, body: RequestBody, { signal, emit }: InferenceContext): Promise<CompletedInference> {
+  async #stream(
+    path: string,
+    body: RequestBody,
+    { cancellation, emit }: InferenceContext,
+  ): Promise<CompletedInference> {
     const stream = new ForwardedStream(body.kind, this.enclave !== undefined, emit);
-    const response = await this.#upstream.post(path, askingForUsage(body), signal, (piece) => stream.push(piece));
+    const response = await this.#upstream.post(path, askingForUsage(body), cancellation, (piece) => stream.push(piece));
     if (response.status !== 200) throw forwardedFailure(response);
     return stream.end();
   }

@@ -11,6 +11,7 @@ import type { TokenUsage } from "../receipts/tariff.ts";
 import { type Hex, Mode, type SettlementDomain } from "../receipts/types.ts";
 import { type TokenPrice, tokenPriceToJson } from "../pricing/TokenPrice.ts";
 import { openForm } from "./AnswerForm.ts";
+import { Cancellation } from "./Cancellation.ts";
 import { createNodeServer, type NodeAnswer } from "./createNodeServer.ts";
 import { NodeError, toNodeError } from "./NodeError.ts";
 import {
@@ -83,7 +84,7 @@ export interface InferenceContext {
   created: number;
   /** Sends a chunk of an event stream; without effect when none was asked for. */
   emit: (chunk: object) => void;
-  signal: AbortSignal;
+  cancellation: Cancellation;
 }
 
 /** A finished inference. */
@@ -127,9 +128,9 @@ export abstract class InferenceNode {
   readonly #kinds: readonly RequestKind[];
   readonly #paid: PaidAnswers;
   #server: FastifyInstance | undefined;
-  #stopping = new AbortController();
-  /** What is under way, to be told. A set, since an AbortSignal's listeners cost as much as an inference here may take. */
-  readonly #onStop = new Set<() => void>();
+  /** Why nothing is begun any more. */
+  #stopping: NodeError | undefined;
+  readonly #running = new Set<Running>();
   #port: number;
 
   protected constructor(options: InferenceNodeOptions, kinds: readonly RequestKind[]) {
@@ -186,7 +187,7 @@ export abstract class InferenceNode {
 
   async start(): Promise<void> {
     const { bearerToken, bodyLimitBytes, host, logger, operator } = this.#options;
-    this.#stopping = new AbortController();
+    this.#stopping = undefined;
     const server = createNodeServer({
       bearerToken,
       bodyLimitBytes,
@@ -210,8 +211,8 @@ export abstract class InferenceNode {
 
   /** Ends what is under way with an error; requests may come again after a new start. */
   async stop(): Promise<void> {
-    this.#stopping.abort(new NodeError(503, "node_stopping", "the node is stopping; nothing was charged"));
-    for (const tell of this.#onStop) tell();
+    this.#stopping = new NodeError(503, "node_stopping", "the node is stopping; nothing was charged");
+    for (const inference of this.#running) inference.end(this.#stopping);
     await this.#paid.drained();
     // Those who wait are told why before their connections are closed.
     await new Promise(setImmediate);
@@ -249,8 +250,8 @@ export abstract class InferenceNode {
   }
 
   /** The answer that a payment has bought already, stored or under way. @throws NodeError 409 for another request's payment. */
-  bought({ kind, bytes, bodyHash }: RequestBody, payment: NodePayment): PaidAnswer | undefined {
-    return this.#paid.known(this.#paid.bought(kind, bytes, payment, bodyHash));
+  bought({ bodyHash }: RequestBody, payment: NodePayment): PaidAnswer | undefined {
+    return this.#paid.known({ requestId: this.#paid.requestId(payment), bodyHash, payment });
   }
 
   /**
@@ -264,8 +265,9 @@ export abstract class InferenceNode {
     along?: WrittenAlong,
     options?: ServeOptions,
   ): PaidAnswer {
-    const { kind, bytes, json, bodyHash, inputHash } = body;
-    const bought = { ...this.#paid.bought(kind, bytes, payment, bodyHash), inputHash };
+    const { kind, json, bodyHash, inputHash } = body;
+    const { requestId = this.#paid.requestId(payment) } = options ?? {};
+    const bought = { requestId, bodyHash, payment, inputHash };
     const servable = { prepared, form: openForm(kind, prepared.streamed) };
     return this.#paid.answer(bought, kind, json, () => servable, along, options);
   }
@@ -341,28 +343,28 @@ export abstract class InferenceNode {
   }
 
   /** Runs within the time bound and while the node runs, also where the model itself cannot be interrupted. */
-  #run({ run }: PreparedInference, context: Omit<InferenceContext, "signal">): Promise<CompletedInference> {
-    const stopping = this.#stopping.signal;
+  #run({ run }: PreparedInference, context: Omit<InferenceContext, "cancellation">): Promise<CompletedInference> {
     return new Promise((resolve, reject) => {
-      const running = new AbortController();
-      const end = (reason: Error): void => {
-        reject(reason);
-        running.abort(reason);
-      };
-      const timer = setTimeout(() => {
-        end(new NodeError(504, "inference_timeout", "the model did not answer in time; nothing was charged"));
-      }, this.#options.inferenceTimeoutMs);
-      const onStop = (): void => end(stopping.reason as Error);
-      const settled = (): void => {
-        clearTimeout(timer);
-        this.#onStop.delete(onStop);
-      };
-      this.#onStop.add(onStop);
-      if (stopping.aborted) onStop();
-      run({ ...context, signal: running.signal })
-        .then(resolve, reject)
-        .finally(settled);
+      const running = new Running(reject, this.#options.inferenceTimeoutMs);
+      this.#running.add(running);
+      if (this.#stopping !== undefined) running.end(this.#stopping);
+      const { id, created, emit } = context;
+      run({ id, created, emit, cancellation: running.cancellation }).then(
+        (completed) => {
+          this.#settled(running);
+          resolve(completed);
+        },
+        (error: Error) => {
+          this.#settled(running);
+          reject(error);
+        },
+      );
     });
+  }
+
+  #settled(running: Running): void {
+    running.stopClock();
+    this.#running.delete(running);
   }
 
   #modelList(): object[] {
@@ -375,3 +377,28 @@ export abstract class InferenceNode {
     }));
   }
 }
+
+/** An inference under way. */
+class Running {
+  readonly cancellation = new Cancellation();
+  readonly #reject: (reason: Error) => void;
+  readonly #clock: NodeJS.Timeout;
+
+  constructor(reject: (reason: Error) => void, timeoutMs: number) {
+    this.#reject = reject;
+    this.#clock = setTimeout(endLate, timeoutMs, this);
+  }
+
+  stopClock(): void {
+    clearTimeout(this.#clock);
+  }
+
+  /** Ends it for who waits, also where the model itself cannot be interrupted. */
+  end(reason: Error): void {
+    this.#reject(reason);
+    this.cancellation.cancel(reason);
+  }
+}
+
+const endLate = (running: Running): void =>
+  running.end(new NodeError(504, "inference_timeout", "the model did not answer in time; nothing was charged"));

@@ -9,6 +9,11 @@ export class JsonText {
     this.text = text;
     this.value = value;
   }
+
+  /** As a member of what is no such text. */
+  toJSON(): unknown {
+    return JSON.parse(this.text);
+  }
 }
 
 /** An object as JSON. */
@@ -17,14 +22,18 @@ export const jsonOf = (answer: object): string => (answer instanceof JsonText ? 
 /** `answer` with further members; those of the same name are replaced. What passes as it came gets them at its end. */
 export function withMembers(answer: object, members: Readonly<Record<string, unknown>>): object {
   if (!(answer instanceof JsonText)) return { ...answer, ...members };
-  const names = Object.keys(members);
-  // a name twice would be read differently by different parsers
-  if (names.some((name) => Object.hasOwn(answer.value, name))) return { ...answer.value, ...members };
-  const added = JSON.stringify(members).slice(1);
-  const end = answer.text.lastIndexOf("}");
-  const separator = added === "}" || isEmpty(answer.value) ? "" : ",";
+  let text = answer.text.slice(0, answer.text.lastIndexOf("}"));
+  let separator = isEmpty(answer.value) ? "" : ",";
+  for (const name in members) {
+    // a name twice would be read differently by different parsers
+    if (Object.hasOwn(answer.value, name)) return { ...answer.value, ...members };
+    const member = members[name];
+    if (member === undefined) continue;
+    text += `${separator}${JSON.stringify(name)}:${member instanceof JsonText ? member.text : JSON.stringify(member)}`;
+    separator = ",";
+  }
   // the members are in the text only: who adds more looks for their names in what came
-  return new JsonText(answer.text.slice(0, end) + separator + added, answer.value);
+  return new JsonText(`${text}}`, answer.value);
 }
 
 function isEmpty(value: object): boolean {

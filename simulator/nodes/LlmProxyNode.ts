@@ -57,8 +57,8 @@ export class LlmProxyNode extends InferenceNode {
     const route = this.#route(offer.id);
     if (route === undefined) throw modelNotFound(requested);
 
-    const run = async ({ id, created, emit, signal }: InferenceContext) => {
-      const call = { ...options, abortSignal: signal };
+    const run = async ({ id, created, emit, cancellation }: InferenceContext) => {
+      const call = { ...options, abortSignal: cancellation.signal };
       const identity = (modelId: string) => ({
         id: format.idPrefix + id,
         created,

@@ -1,5 +1,6 @@
 import { type Dispatcher, Pool } from "undici";
 
+import type { Cancellable, Cancellation } from "./Cancellation.ts";
 import { NodeError } from "./NodeError.ts";
 
 export interface OpenAiServerOptions {
@@ -55,12 +56,12 @@ export class OpenAiServer {
   post(
     path: string,
     body: Uint8Array | string,
-    signal: AbortSignal,
+    cancellation: Cancellation,
     onData?: (piece: Buffer) => void,
   ): Promise<OpenAiResponse> {
     return new Promise((resolve, reject) => {
       const exchange = new Exchange(this.#maxAnswerBytes, onData, resolve, reject);
-      signal.addEventListener("abort", () => exchange.abort(signal.reason as Error), { once: true });
+      cancellation.tell(exchange);
       this.#pool.dispatch({ path: this.#prefix + path, method: "POST", headers: this.#headers, body }, exchange);
     });
   }
@@ -72,7 +73,7 @@ export class OpenAiServer {
 }
 
 /** One request, in undici's own terms: its `request` costs three times as much. */
-class Exchange implements Dispatcher.DispatchHandler {
+class Exchange implements Dispatcher.DispatchHandler, Cancellable {
   readonly #maxBytes: number;
   readonly #onData: ((piece: Buffer) => void) | undefined;
   readonly #resolve: (response: OpenAiResponse) => void;

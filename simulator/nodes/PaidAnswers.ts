@@ -26,7 +26,7 @@ import { AnswerFlight } from "./AnswerFlight.ts";
 import type { AnswerForm } from "./AnswerForm.ts";
 import type { NodeAnswer } from "./createNodeServer.ts";
 import type { CompletedInference, InferenceContext, PreparedInference } from "./InferenceNode.ts";
-import { withMembers } from "./JsonText.ts";
+import { JsonText, withMembers } from "./JsonText.ts";
 import { NodeError, toNodeError } from "./NodeError.ts";
 import type { NodePayment } from "./paymentHeader.ts";
 import type { ReceiptStore, StoredAnswer } from "./ReceiptStore.ts";
@@ -44,7 +44,7 @@ export interface PaidAnswersOptions {
   nowSeconds: () => number;
   logger: Logger;
   /** Runs a model, within bounds. */
-  run: (prepared: PreparedInference, context: Omit<InferenceContext, "signal">) => Promise<CompletedInference>;
+  run: (prepared: PreparedInference, context: Omit<InferenceContext, "cancellation">) => Promise<CompletedInference>;
 }
 
 /** A payment, the one request it buys, and what is bought. */
@@ -76,6 +76,8 @@ export interface ServeOptions {
   isNew?: boolean;
   /** How an enclave signs the answer: by itself, as OpenGradient's clients expect it, or together with others. Default "plain". */
   teeSignature?: TeeSignature;
+  /** Of the payment, where the caller knows it already. */
+  requestId?: Hex;
 }
 
 export type TeeSignature = "plain" | "merkle";
@@ -100,9 +102,13 @@ export class PaidAnswers {
     this.#together = enclave && new MerkleReceiptSigner((root) => enclave.signTeeMessage(root));
   }
 
-  bought(kind: PaidKind, body: Buffer, payment: NodePayment, bodyHash = bodyHashOf(kind, body)): Bought {
+  bought(kind: PaidKind, body: Buffer, payment: NodePayment): Bought {
+    return { requestId: this.requestId(payment), bodyHash: bodyHashOf(kind, body), payment };
+  }
+
+  requestId(payment: NodePayment): Hex {
     const { domain, operator } = this.#options;
-    return { requestId: requestIdForPayment(domain, operator, payment), bodyHash, payment };
+    return requestIdForPayment(domain, operator, payment);
   }
 
   /** The answer under way, or the stored one. @throws NodeError 409 when the payment has bought another request. */
@@ -111,7 +117,7 @@ export class PaidAnswers {
     const flight = this.#flights.get(requestId);
     if (flight !== undefined) {
       requireSameBody(flight.bodyHash, bodyHash);
-      return following(requestId, flight);
+      return flight;
     }
     const stored = this.#options.store.find(requestId);
     if (stored === undefined) return undefined;
@@ -138,7 +144,7 @@ export class PaidAnswers {
     { isNew = false, teeSignature = "plain" }: ServeOptions = {},
   ): PaidAnswer {
     const known = isNew && !this.#flights.has(bought.requestId) ? undefined : this.known(bought);
-    return known ?? following(bought.requestId, this.#begin(bought, kind, body, prepare, along, teeSignature));
+    return known ?? this.#begin(bought, kind, body, prepare, along, teeSignature);
   }
 
   /** The same as HTTP passes it on: once there is a first piece of it. */
@@ -178,7 +184,7 @@ export class PaidAnswers {
     if (this.#flights.size >= maxConcurrent) {
       throw new NodeError(503, "overloaded", `${maxConcurrent} inferences are under way; try again later`);
     }
-    const flight = new AnswerFlight(bodyHash, streamed);
+    const flight = new AnswerFlight(requestId, bodyHash, streamed);
     this.#flights.set(requestId, flight);
     void this.#fly(
       flight,
@@ -203,29 +209,32 @@ export class PaidAnswers {
     try {
       const emit = streamed ? (chunk: object) => flight.emit(form.event(chunk)) : () => undefined;
       const context = { id: requestId.slice(2, 34), created: nowSeconds(), emit };
-      const { output, teeOutput = output, usage, answer } = await run(prepared, context);
+      const { output, teeOutput, usage, answer } = await run(prepared, context);
       const servedAt = BigInt(nowSeconds());
+      const outputHash = keccak256(output);
       // nobody who sees the receipt can guess what it is about, except with the salt; a sealed request's is secret already
       const salt = payment.settlement === "private" && form.kind !== "sealed" ? toHex(randomBytes(32)) : undefined;
-      const receiptHash = (what: "input" | "output", plain: Hex): Hex =>
-        salt === undefined ? form.receiptHash(what, plain) : blindedHash(salt, what, plain);
       const receipt = this.#sign({
         requestId,
         payer: payment.payer,
         fee: payment.tariff === undefined ? payment.feeWei : feeOf(payment.tariff, usage, payment.feeWei),
-        inputHash: receiptHash("input", hash),
+        inputHash: receiptHash(form, salt, "input", hash),
         modelId: offer.modelId,
         mode,
-        outputHash: receiptHash("output", keccak256(output)),
+        outputHash: receiptHash(form, salt, "output", outputHash),
         servedAt,
       });
-      const opengradient = {
-        receipt: signedReceiptToJson(receipt),
+      const receiptJson = JSON.stringify(signedReceiptToJson(receipt));
+      const opengradient = withMembers(new JsonText(`{"receipt":${receiptJson}}`, { receipt }), {
         operator,
         signer: signer.address,
         ...(salt !== undefined && { salt }),
+      });
+      const statement = wanted && {
+        requestHash: wanted.hash,
+        outputHash: teeOutput === undefined ? outputHash : keccak256(teeOutput),
+        timestamp: servedAt,
       };
-      const statement = wanted && { requestHash: wanted.hash, outputHash: keccak256(teeOutput), timestamp: servedAt };
       // with the answer, so that of a sealed one nobody but the client sees these hashes
       const together = wanted?.form === "merkle" ? this.#together : undefined;
       const tee = statement && enclave && (await signTeeFields(enclave, statement, together));
@@ -233,8 +242,7 @@ export class PaidAnswers {
       const content = flight.text + last;
       await store.add(
         { kind: form.kind, bodyHash: flight.bodyHash, streamed, content, receipt },
-        along && (() => along(receipt)),
-        payment.settlement === "individual",
+        { receiptJson, along: along && (() => along(receipt)), individual: payment.settlement === "individual" },
       );
       flight.receipt = receipt;
       flight.emit(last);
@@ -260,18 +268,6 @@ export class PaidAnswers {
   }
 }
 
-function following(requestId: Hex, flight: AnswerFlight): PaidAnswer {
-  return {
-    requestId,
-    streamed: flight.streamed,
-    get receipt() {
-      return flight.receipt;
-    },
-    whole: () => flight.whole(),
-    follow: () => flight.follow(),
-  };
-}
-
 const storedAnswer = (requestId: Hex, { streamed, content, receipt }: StoredAnswer): PaidAnswer => ({
   requestId,
   streamed,
@@ -279,6 +275,10 @@ const storedAnswer = (requestId: Hex, { streamed, content, receipt }: StoredAnsw
   whole: () => Promise.resolve(content),
   follow: () => ReadableStream.from([content]),
 });
+
+/** A hash as the receipt of an answer in this form states it. */
+const receiptHash = (form: AnswerForm, salt: Hex | undefined, what: "input" | "output", plain: Hex): Hex =>
+  salt === undefined ? form.receiptHash(what, plain) : blindedHash(salt, what, plain);
 
 function requireSameBody(known: string, found: string): void {
   if (known !== found) {

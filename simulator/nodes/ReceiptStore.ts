@@ -18,6 +18,15 @@ export interface StoredAnswer {
   receipt: SignedReceipt;
 }
 
+export interface AddOptions {
+  /** The receipt as JSON, where it is at hand. */
+  receiptJson?: string;
+  /** Statements that are kept together with the answer, or not at all. */
+  along?: (() => void) | undefined;
+  /** Whether its receipt is to be in a batch of its own. Default false. */
+  individual?: boolean;
+}
+
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS answers (
     sequence INTEGER PRIMARY KEY,
@@ -89,18 +98,17 @@ export class ReceiptStore implements ReceiptSource {
 
   /**
    * Stores an answer and puts its receipt into the outbox. Durable when it resolves; rejects when the request has an answer.
-   * @param along Statements that are kept together with the answer, or not at all.
-   * @param individual Whether its receipt is to be in a batch of its own.
    */
-  add(answer: StoredAnswer, along?: () => void, individual = false): Promise<void> {
+  add(answer: StoredAnswer, options: AddOptions = {}): Promise<void> {
+    const { receiptJson = JSON.stringify(signedReceiptToJson(answer.receipt)), along, individual = false } = options;
     const { kind, bodyHash, streamed, content, receipt } = answer;
-    const json = JSON.stringify(signedReceiptToJson(receipt));
+    const { requestId } = receipt.receipt;
     const storedAtMs = Date.now();
     return new Promise((resolve, reject) => {
       this.#commits.add(
         () => {
-          this.#insert.run(receipt.receipt.requestId, kind, bodyHash, streamed ? 1 : 0, content, json, storedAtMs);
-          if (individual) this.#setApart.run(receipt.receipt.requestId);
+          this.#insert.run(requestId, kind, bodyHash, streamed ? 1 : 0, content, receiptJson, storedAtMs);
+          if (individual) this.#setApart.run(requestId);
           along?.();
         },
         (error) => {

@@ -25,10 +25,11 @@ export function putWord(target: Buffer, offset: number, hex: Hex, length: 20 | 3
   if (hex.length !== 2 + 2 * length || target.write(hex.slice(2), start, length, "hex") !== length) {
     throw new EncodingError(`Expected ${length} bytes of hexadecimal, found ${hex}`);
   }
-  target.fill(0, offset, start);
+  if (start > offset) target.fill(0, offset, start);
 }
 
-const MASK_64 = (1n << 64n) - 1n;
+const word = new Uint8Array(32);
+const wordView = new DataView(word.buffer);
 
 /** Writes an unsigned integer of at most `bits` ≤ 128 bits into the 32-byte word at `offset`. */
 export function putUint(target: Buffer, offset: number, value: bigint | number, bits: number): void {
@@ -36,7 +37,8 @@ export function putUint(target: Buffer, offset: number, value: bigint | number, 
   if (wide < 0n || wide >> BigInt(bits) !== 0n) {
     throw new EncodingError(`Expected an unsigned integer of ${bits} bits, found ${wide}`);
   }
-  target.fill(0, offset, offset + 16);
-  target.writeBigUInt64BE(wide >> 64n, offset + 16);
-  target.writeBigUInt64BE(wide & MASK_64, offset + 24);
+  // each takes its lowest 64 bits; Buffer's own writers are several times slower
+  wordView.setBigUint64(16, wide >> 64n);
+  wordView.setBigUint64(24, wide);
+  target.set(word, offset);
 }

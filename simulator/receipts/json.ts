@@ -1,3 +1,5 @@
+import { isUtf8 } from "node:buffer";
+
 /** A parsed JSON value that still knows how its numbers were written: `1.0` and `1` hash differently in Python's form. */
 export type Json = null | boolean | string | JsonNumber | readonly Json[] | JsonObject;
 
@@ -51,17 +53,13 @@ export const isJsonObject = (value: Json | undefined): value is JsonObject => va
 export const isJsonArray = (value: Json | undefined): value is readonly Json[] => Array.isArray(value);
 
 function decodeUtf8(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    throw new InvalidJsonError("Expected UTF-8, found other bytes");
-  }
+  if (!isUtf8(bytes)) throw new InvalidJsonError("Expected UTF-8, found other bytes");
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
 }
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 // eslint-disable-next-line no-control-regex -- control characters are what JSON forbids in strings
 const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
-const WHITESPACE = /[ \t\n\r]*/y;
 const LITERALS = [
   ["true", true],
   ["false", false],
@@ -78,14 +76,14 @@ class Parser {
 
   document(): Json {
     const value = this.#value(0);
-    this.#take(WHITESPACE);
+    this.#skipSpace();
     if (this.#at !== this.#text.length) this.#fail("the end");
     return value;
   }
 
   #value(depth: number): Json {
     if (depth > MAX_JSON_DEPTH) throw new InvalidJsonError(`Expected at most ${MAX_JSON_DEPTH} levels of nesting`);
-    this.#take(WHITESPACE);
+    this.#skipSpace();
     switch (this.#text[this.#at]) {
       case "{":
         return this.#object(depth);
@@ -108,7 +106,7 @@ class Parser {
     this.#at++;
     if (this.#accept("}")) return members;
     do {
-      this.#take(WHITESPACE);
+      this.#skipSpace();
       const name = this.#string();
       if (members.has(name))
         throw new InvalidJsonError(`Expected each member once, found ${JSON.stringify(name)} again`);
@@ -132,7 +130,7 @@ class Parser {
   #string(): string {
     const token = this.#take(STRING);
     if (!token) this.#fail("a string");
-    return JSON.parse(token) as string;
+    return token.includes("\\") ? (JSON.parse(token) as string) : token.slice(1, -1);
   }
 
   #number(): JsonNumber {
@@ -146,17 +144,26 @@ class Parser {
   }
 
   #accept(punctuation: string): boolean {
-    this.#take(WHITESPACE);
+    this.#skipSpace();
     if (this.#text[this.#at] !== punctuation) return false;
     this.#at++;
     return true;
   }
 
+  #skipSpace(): void {
+    // space, tab, line feed, carriage return
+    for (let unit; ; this.#at++) {
+      unit = this.#text.charCodeAt(this.#at);
+      if (unit !== 0x20 && unit !== 0x09 && unit !== 0x0a && unit !== 0x0d) return;
+    }
+  }
+
+  /** What matches here, or nothing. */
   #take(pattern: RegExp): string {
-    pattern.lastIndex = this.#at;
-    const token = pattern.exec(this.#text)?.[0] ?? "";
-    this.#at += token.length;
-    return token;
+    const from = (pattern.lastIndex = this.#at);
+    if (!pattern.test(this.#text)) return "";
+    this.#at = pattern.lastIndex;
+    return this.#text.slice(from, this.#at);
   }
 
   #fail(expected: string): never {

@@ -11,8 +11,11 @@ export function pythonJson(value: Json): string {
   }
   if (isJsonArray(value)) return `[${value.map(pythonJson).join(", ")}]`;
   if (isJsonObject(value)) {
-    const names = [...value.keys()].sort(compareCodePoints);
-    return `{${names.map((name) => `${pythonString(name)}: ${pythonJson(value.get(name)!)}`).join(", ")}}`;
+    let members = "";
+    for (const name of [...value.keys()].sort(compareCodePoints)) {
+      members += `${members && ", "}${pythonString(name)}: ${pythonJson(value.get(name)!)}`;
+    }
+    return `{${members}}`;
   }
   return String(value);
 }
@@ -22,6 +25,7 @@ export function pythonJson(value: Json): string {
  * exponent, and with the exponent from 1e16 up and below 1e-4.
  */
 export function pythonFloat(value: number): string {
+  if (Number.isSafeInteger(value) && !Object.is(value, -0)) return `${value}.0`;
   if (!Number.isFinite(value)) return value > 0 ? "Infinity" : value < 0 ? "-Infinity" : "NaN";
   const [, sign, first, rest = "", power] = /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(exponential(value))!;
   const exponent = Number(power);
@@ -38,9 +42,16 @@ export function pythonFloat(value: number): string {
 /** toExponential drops the sign of zero. */
 const exponential = (value: number): string => (Object.is(value, -0) ? "-0e+0" : value.toExponential());
 
+const PLAIN = /^[ !#-[\]-~]*$/;
+
 // JSON.stringify escapes quotes, control characters and lone surrogates as Python does; DEL and above are left.
 const pythonString = (text: string): string =>
-  JSON.stringify(text).replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  PLAIN.test(text)
+    ? `"${text}"`
+    : JSON.stringify(text).replace(
+        /[\u007f-\uffff]/g,
+        (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+      );
 
 /** By code points, as Python compares: not the order of UTF-16 units where a surrogate meets U+E000…U+FFFF or one without its other half. */
 function compareCodePoints(a: string, b: string): number {

@@ -75,8 +75,8 @@ export interface BuyOptions {
   settlement?: SettlementType | undefined;
   /** Told who pays, before anything is done for it; throws to refuse. */
   admit: ((payer: Hex) => Promise<void> | void) | undefined;
-  /** Told of money that went into the channel, whatever becomes of the request. */
-  onDeposit: (deposited: Deposited) => void;
+  /** Gets the money that went into the channel, whatever becomes of the request. */
+  made: { deposited?: Deposited };
   /** How an enclave is to sign the answer. */
   teeSignature?: TeeSignature | undefined;
 }
@@ -98,7 +98,7 @@ export class ChannelCheckout {
   async buy(
     payment: ChannelPayment,
     body: RequestBody,
-    { idempotencyKey, settlement, admit, onDeposit, teeSignature }: BuyOptions,
+    { idempotencyKey, settlement, admit, made, teeSignature }: BuyOptions,
   ): Promise<Purchase> {
     const { book, terms } = this.#options;
     const sale = { ...this.#sale(payment, body), teeSignature };
@@ -110,7 +110,7 @@ export class ChannelCheckout {
     const known = book.get(payment.channelId);
     if (payment.type === "deposit" && !this.#isSpent(known, payment, sale.capWei)) {
       const deposited = await this.#options.deposit(payment, sale.capWei, payout);
-      if (deposited !== undefined) onDeposit(deposited);
+      if (deposited !== undefined) made.deposited = deposited;
     }
     let channel = book.get(payment.channelId) ?? (await book.adopt(payment.channelId, payment.config));
     if (book.isStale(channel)) channel = await book.refresh(channel);
@@ -249,7 +249,7 @@ export class ChannelCheckout {
         store.charge(channel, before + receipt.fee, maxClaimableAmount, signature);
       },
       // no voucher for as much has bought anything yet
-      { isNew: maxClaimableAmount > channel.highestWei, teeSignature },
+      { isNew: maxClaimableAmount > channel.highestWei, teeSignature, requestId },
     );
     const outcome = answer.whole().then(
       (text): Delivered => {

@@ -64,7 +64,7 @@ export interface LaneRequest {
   /** Told who pays, once its signature is checked and before anything is done for it; throws to refuse. */
   admit?: ((payer: Hex) => Promise<void> | void) | undefined;
   /** Told why a payment is refused. */
-  onRefused?: ((reason: string) => void) | undefined;
+  onRefused?(reason: string): void;
 }
 
 /** An offer, a request and its exchange as the gateway has them. */
@@ -185,7 +185,7 @@ export class ChannelLane {
     res: ServerResponse,
   ): Promise<void> {
     let body: RequestBody | undefined;
-    let deposited: Deposited | undefined;
+    const made: { deposited?: Deposited } = {};
     try {
       body = new RequestBody(kind, bytes);
       const read = readChannelPayment(payment);
@@ -196,24 +196,25 @@ export class ChannelLane {
         settlement: settlementAsked(http.headers),
         admit: http.admit,
         teeSignature: http.headers[TEE_SIGNATURE_HEADER] === "merkle" ? "merkle" : "plain",
-        onDeposit: (made) => {
-          deposited = made;
-        },
+        made,
       });
       const { answer, channel, outcome } = purchase;
+      const { deposited } = made;
       const settlement = purchase.place && settlementHeaders(await purchase.place);
-      const response = (delivered: Delivered): string => paymentResponse(channel, delivered, this.#network, deposited);
       if (answer.streamed) {
         const headers: Record<string, string> = { "x-processing-hash": answer.requestId, ...settlement };
         // x402's own clients read no events: without it they would deposit again
         if (deposited !== undefined) headers["payment-response"] = depositResponse(deposited, this.#network);
-        await streamAnswer(res, purchase, headers, response);
+        await streamAnswer(res, purchase, headers, (delivered) =>
+          paymentResponse(channel, delivered, this.#network, deposited),
+        );
         return;
       }
       const delivered = await outcome;
-      sendAnswer(res, answer.requestId, delivered, response(delivered), settlement);
+      const response = paymentResponse(channel, delivered, this.#network, deposited);
+      sendAnswer(res, answer.requestId, delivered, response, settlement);
     } catch (error) {
-      this.#fail(res, error, http, deposited, () => (body === undefined ? [] : this.requirements(body)));
+      this.#fail(res, error, http, made.deposited, () => (body === undefined ? [] : this.requirements(body)));
     }
   }
 
@@ -249,16 +250,16 @@ export class ChannelLane {
   #fail(
     res: ServerResponse,
     error: unknown,
-    { url, onRefused }: Pick<LaneRequest, "url" | "onRefused">,
+    http: Pick<LaneRequest, "url" | "onRefused">,
     deposited: Deposited | undefined,
     requirements: () => readonly PaymentRequirements[],
   ): void {
     const known = knownError(error);
     if (known.status >= 500) this.#options.logger.warn({ err: error }, "a request paid through a channel failed");
-    let asked: Asked = { network: this.#network, url, requirements: [] };
+    let asked: Asked = { network: this.#network, url: http.url, requirements: [] };
     try {
       if (known.status === 402) {
-        onRefused?.(known.code);
+        http.onRefused?.(known.code);
         asked = { ...asked, requirements: requirements() };
       }
       sendError(res, known, asked, deposited);

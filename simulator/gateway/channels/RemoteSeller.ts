@@ -109,7 +109,7 @@ export class RemoteSeller implements ChannelSeller {
   bought(body: RequestBody, payment: NodePayment): PaidAnswer | undefined {
     const requestId = this.#requestId(payment);
     const flight = this.#flights.get(requestId);
-    if (flight !== undefined) return following(requestId, flight);
+    if (flight !== undefined) return flight;
     if (!this.#purchases.has(requestId)) return undefined;
     // the node has the answer, and gives it again
     return this.#begin(requestId, this.read(body), payment, () => Promise.resolve());
@@ -145,7 +145,7 @@ export class RemoteSeller implements ChannelSeller {
   ): PaidAnswer {
     // a request that has none is refused before anything is begun
     const { inputHash } = body;
-    const flight = new AnswerFlight(body.bodyHash, prepared.streamed);
+    const flight = new AnswerFlight(requestId, body.bodyHash, prepared.streamed);
     this.#flights.set(requestId, flight);
     this.#ask(flight, { requestId, inputHash }, body, prepared, payment)
       .then(async (answer) => {
@@ -160,7 +160,7 @@ export class RemoteSeller implements ChannelSeller {
         flight.fail(this.#stopping.signal.aborted ? stopping() : asGatewayError(error));
       })
       .finally(() => this.#flights.delete(requestId));
-    return following(requestId, flight);
+    return flight;
   }
 
   async #ask(
@@ -200,14 +200,4 @@ const modelOffer = ({ model: id, modelId, feeWei, tokenPrice, maxOutputTokens }:
   ...{ id, modelId, feeWei },
   ...(tokenPrice !== undefined && { tokenPrice }),
   ...(maxOutputTokens !== undefined && { maxOutputTokens }),
-});
-
-const following = (requestId: Hex, flight: AnswerFlight): PaidAnswer => ({
-  requestId,
-  streamed: flight.streamed,
-  get receipt() {
-    return flight.receipt;
-  },
-  whole: () => flight.whole(),
-  follow: () => flight.follow(),
 });

@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from "node:http";
 import type { RequestKind } from "../../receipts/hashes.ts";
 import { GatewayError } from "../GatewayError.ts";
 import { ROUTES } from "../requestSchemas.ts";
@@ -53,6 +53,10 @@ export function takeVouchers(
     purchases.count(payer);
     observer?.admitted();
   };
+  const onRefused = (address: string, reason: string): void => {
+    refusals.count(address);
+    observer?.refused(reason);
+  };
   interceptRequests(server, (req, res) => {
     const kind = KINDS.get(req.url ?? "");
     const header = req.headers["payment-signature"];
@@ -63,15 +67,7 @@ export function takeVouchers(
     if (!isVoucher(payment)) return false;
     const address = req.socket.remoteAddress ?? "";
     if (refusals.isExceeded(address)) return false;
-    const http: LaneRequest = {
-      headers: req.headers,
-      url: `${"encrypted" in req.socket ? "https" : "http"}://${req.headers.host ?? ""}${req.url ?? ""}`,
-      admit,
-      onRefused: (reason) => {
-        refusals.count(address);
-        observer?.refused(reason);
-      },
-    };
+    const http = new VoucherRequest(req, address, admit, onRefused);
     observer?.taken(ROUTES[kind], res);
     readBody(
       req,
@@ -81,6 +77,40 @@ export function takeVouchers(
     );
     return true;
   });
+}
+
+/** What a lane may want to know of a request, made out when it does. */
+class VoucherRequest implements LaneRequest {
+  readonly admit: (payer: string) => void;
+  readonly #req: IncomingMessage;
+  readonly #address: string;
+  readonly #onRefused: (address: string, reason: string) => void;
+
+  /** @param address of who sent it: a socket that is closed does not tell any more. */
+  constructor(
+    req: IncomingMessage,
+    address: string,
+    admit: (payer: string) => void,
+    onRefused: (address: string, reason: string) => void,
+  ) {
+    this.admit = admit;
+    this.#req = req;
+    this.#address = address;
+    this.#onRefused = onRefused;
+  }
+
+  get headers(): IncomingHttpHeaders {
+    return this.#req.headers;
+  }
+
+  get url(): string {
+    const { socket, headers, url } = this.#req;
+    return `${"encrypted" in socket ? "https" : "http"}://${headers.host ?? ""}${url ?? ""}`;
+  }
+
+  onRefused(reason: string): void {
+    this.#onRefused(this.#address, reason);
+  }
 }
 
 /** Deposits and refunds have time. */

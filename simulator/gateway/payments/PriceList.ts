@@ -1,5 +1,6 @@
 import type { OpgPrice } from "../../pricing/OpgPrice.ts";
 import { PriceUnavailableError } from "../../pricing/PriceSource.ts";
+import type { TokenPrice } from "../../pricing/TokenPrice.ts";
 import { tariffOf, type TariffOptions } from "../../pricing/tariffOf.ts";
 import { type Tariff, tariffSchema } from "../../receipts/tariff.ts";
 import { GatewayError } from "../GatewayError.ts";
@@ -19,6 +20,8 @@ export class PriceList {
   readonly #options: TariffOptions;
   /** What was told to clients, and until when it holds. Oldest first. */
   readonly #told = new Map<string, number>();
+  /** By tokens' price in dollars, and the price of OPG it was computed with. */
+  readonly #tariffs = new WeakMap<TokenPrice, { picoUsd: bigint; tariff: Tariff }>();
 
   /** @param opgPrice without it, models that are sold by the token cannot be charged by use. */
   constructor(opgPrice: OpgPrice | undefined, options: TariffOptions = {}) {
@@ -54,7 +57,7 @@ export class PriceList {
     if (!isSoldByToken(offer) || tokenPrice === undefined) return { baseWei: feeWei, inputWei: 0n, outputWei: 0n };
     try {
       if (this.#opgPrice === undefined) throw new PriceUnavailableError("No source of the price of OPG is configured");
-      return tariffOf(tokenPrice, this.#opgPrice.current(), this.#options);
+      return this.#tariffOf(tokenPrice, this.#opgPrice.current());
     } catch (cause) {
       if (!(cause instanceof PriceUnavailableError)) throw cause;
       throw new GatewayError(
@@ -65,6 +68,14 @@ export class PriceList {
         { cause, retryAfterSeconds: 30 },
       );
     }
+  }
+
+  #tariffOf(tokenPrice: TokenPrice, picoUsd: bigint): Tariff {
+    const known = this.#tariffs.get(tokenPrice);
+    if (known?.picoUsd === picoUsd) return known.tariff;
+    const tariff = tariffOf(tokenPrice, picoUsd, this.#options);
+    this.#tariffs.set(tokenPrice, { picoUsd, tariff });
+    return tariff;
   }
 }
 

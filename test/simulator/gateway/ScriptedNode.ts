@@ -95,7 +95,7 @@ export class ScriptedNode extends InferenceNode {
     const offer = this.offers.find(({ id }) => id === request.model);
     if (offer === undefined) throw new NodeError(404, "model_not_found", request.model);
     const words = (request.prompt ?? request.messages?.at(-1)?.content ?? "").split(/(?<= )/);
-    const run = async ({ id, created, emit, signal }: InferenceContext): Promise<CompletedInference> => {
+    const run = async ({ id, created, emit, cancellation }: InferenceContext): Promise<CompletedInference> => {
       this.inferences++;
       const identity = { id: `${kind}-${id}`, created, model: offer.id };
       let text = "";
@@ -105,7 +105,7 @@ export class ScriptedNode extends InferenceNode {
         outputTokens++;
         if (request.stream) emit({ ...identity, ...chunk(kind, word, null) });
       };
-      await this.script(words, say, signal);
+      await this.script(words, say, cancellation.signal);
       const tokens = { inputTokens: words.length, outputTokens };
       const usage = {
         prompt_tokens: words.length,

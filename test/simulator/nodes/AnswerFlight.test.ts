@@ -11,7 +11,7 @@ const all = async (flight: AnswerFlight) => {
 
 describe("AnswerFlight", () => {
   it("follow_beforeAndAfter_getTheSamePieces", async () => {
-    const flight = new AnswerFlight("h", true);
+    const flight = new AnswerFlight("0x1d", "h", true);
     const early = all(flight);
     flight.emit("a");
     await flight.begun();
@@ -27,7 +27,7 @@ describe("AnswerFlight", () => {
   });
 
   it("fail_beforeAnyPiece_rejectsBegun", async () => {
-    const flight = new AnswerFlight("h", true);
+    const flight = new AnswerFlight("0x1d", "h", true);
     const begun = rejection(flight.begun());
     flight.fail(new Error("no"));
     expect((await begun).message).to.equal("no");
@@ -36,7 +36,7 @@ describe("AnswerFlight", () => {
   });
 
   it("fail_afterAPiece_isToldAfterIt", async () => {
-    const flight = new AnswerFlight("h", true);
+    const flight = new AnswerFlight("0x1d", "h", true);
     flight.emit("a");
     flight.fail(new Error("no"));
     await flight.begun();

@@ -92,8 +92,8 @@ describe("ReceiptStore", () => {
   it("add_individual_waitsApartUntilItIsBatched", async () => {
     const receipts = store();
     await receipts.add(answer(1));
-    await receipts.add(answer(2), undefined, true);
-    await receipts.add(answer(3), undefined, true);
+    await receipts.add(answer(2), { individual: true });
+    await receipts.add(answer(3), { individual: true });
     const apart = (of: ReceiptStore) => of.individual(10).map(({ receipt }) => receipt.requestId);
     expect(waiting(receipts)).to.deep.equal([answer(1).receipt]);
     expect(apart(store()), "oldest first, also elsewhere").to.deep.equal([word(2), word(3)]);

@@ -95,7 +95,7 @@ export async function createSettlementWorld(): Promise<SettlementWorld> {
       const receipts = Array.from({ length: count }, (_, i) => signedReceipt(world, { servedAt, ...fields(i) }));
       for (const receipt of receipts) {
         const answer = { kind: "inference" as const, bodyHash: "", streamed: false, content: "{}", receipt };
-        await outbox.add(answer, undefined, individual);
+        await outbox.add(answer, { individual });
       }
       return receipts;
     },

@@ -53,6 +53,11 @@ describe("a proof of shape S", () => {
     });
   }
 
+  it("fails with its context negated, whose square is the same", () => {
+    const signals = sample.signals.with(2, SCALAR_FIELD - (sample.signals[2] as bigint));
+    expect(accepts({ signals })).to.equal(false);
+  });
+
   it("fails with more or fewer signals", () => {
     expect(accepts({ signals: sample.signals.slice(0, 3) })).to.equal(false);
     expect(accepts({ signals: [...sample.signals, 0n] })).to.equal(false);

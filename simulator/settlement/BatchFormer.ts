@@ -25,6 +25,7 @@ export interface BatchFormerOptions {
   submitter: TransactionSubmitter;
   logger: Logger;
   maxReceipts: number;
+  individualFeeWei: bigint;
   onStep: (step: SettlementStep, batchId: Hex) => void | Promise<void>;
   tamper?: ((receipts: SignedReceipt[]) => SignedReceipt[]) | undefined;
   tamperHeader?: ((header: BatchHeader) => BatchHeader) | undefined;
@@ -90,18 +91,26 @@ export class BatchFormer {
   }
 
   async #nextIndividual(): Promise<StoredReceipt[]> {
-    const { store, source } = this.#options;
-    const waiting = this.#fresh(source.individual(1 + this.#heldBack.individual + store.refusedCount()));
+    const { individualFeeWei } = this.#options;
+    const waiting = this.#fresh(this.#individual((fee) => fee >= individualFeeWei));
     if (waiting.length === 0) return [];
     const { settleable, heldBack } = await this.#screened(waiting);
     this.#heldBack.individual = heldBack.length;
     return settleable.slice(0, 1);
   }
 
-  async #nextShared(maxAgeMs: number): Promise<StoredReceipt[]> {
+  /** Receipts that asked for a batch of their own, by their fee. */
+  #individual(counts: (feeWei: bigint) => boolean): StoredReceipt[] {
     const { store, source, maxReceipts } = this.#options;
+    const limit = maxReceipts + this.#heldBack.individual + store.refusedCount();
+    return source.individual(limit).filter(({ receipt }) => counts(receipt.fee));
+  }
+
+  async #nextShared(maxAgeMs: number): Promise<StoredReceipt[]> {
+    const { store, source, maxReceipts, individualFeeWei } = this.#options;
     const limit = maxReceipts + this.#heldBack.shared + store.refusedCount();
-    const waiting = this.#fresh([...store.returned(limit), ...source.unbatched(limit)]);
+    const cheap = this.#individual((fee) => fee < individualFeeWei);
+    const waiting = this.#fresh([...store.returned(limit), ...cheap, ...source.unbatched(limit)]);
     if (waiting.length === 0) {
       this.#waitingSinceMs = undefined;
       return [];

@@ -51,6 +51,8 @@ export interface BatchSettlerOptions {
   maxReceipts?: number;
   /** …or when the oldest has waited this long. Default 10 s. */
   maxAgeMs?: number;
+  /** What an answer has to cost, wei, for its client to have it settled in a batch of its own, which is a transaction. Default 0. */
+  individualFeeWei?: bigint;
   /** Batches on their way to the chain at one time; further receipts wait in the source. Default 4. */
   maxUnposted?: number;
   /** How often source and open batches are looked at. Default 200 ms. */
@@ -204,6 +206,7 @@ export class BatchSettler {
 const DEFAULTS = {
   maxReceipts: 256,
   maxAgeMs: 10_000,
+  individualFeeWei: 0n,
   maxUnposted: 4,
   pollMs: 200,
   voteTimeoutMs: 10_000,

@@ -18,7 +18,8 @@ describe("BatchSettler", () => {
   afterEach(() => world.close());
 
   const outcome = async (type: string, count = 1) => {
-    await eventually(() => world.events.filter((event) => event.type === type).length >= count);
+    // a blob's id alone takes a second of a core that is free
+    await eventually(() => world.events.filter((event) => event.type === type).length >= count, count * 20_000);
     return world.events.filter((event) => event.type === type);
   };
   const statusOf = async (batchId: Hex) => Number((await world.settlement.records(batchId)).status);
@@ -79,6 +80,21 @@ describe("BatchSettler", () => {
       ...{ state: "final", batchId, blobId: event!.args.batch.blobId, transaction: event!.transactionHash },
     });
     expect(world.outbox.placeOf(shared[0]!.receipt.requestId)).to.deep.equal({ state: "waiting" });
+  });
+
+  it("settles a receipt that cost too little for a batch of its own with others", async () => {
+    const servedAt = BigInt(await latestTimestamp(world));
+    const shared = await world.serve(1, () => ({ servedAt }));
+    const { fee } = shared[0]!.receipt;
+    const cheap = await world.serve(2, () => ({ servedAt }), true);
+    const dear = await world.serve(1, () => ({ servedAt, fee: 10n * fee }), true);
+    await world.settler({ individualFeeWei: 10n * fee });
+    await outcome("attested", 2);
+    const sorted = (receipts: readonly SignedReceipt[]): Hex[] => idsOf(receipts).sort();
+    expect([...(await world.posted()).values()].map(sorted)).to.have.deep.members([
+      idsOf(dear),
+      sorted([...shared, ...cheap]),
+    ]);
   });
 
   it("lets neither sort of receipts wait while the other goes on", async () => {

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {CompactSignature} from "../receipts/ReceiptLib.sol";
+import {Groth16Proof} from "../zkml/IShapeVerifier.sol";
 
 /// @notice Everything a request promises. Its hash, bound to chain and escrow, is the request's id.
 struct Request {
@@ -10,7 +11,7 @@ struct Request {
     address operator;
     /// version in the ModelRegistry
     bytes32 modelId;
-    /// keccak256 of the input
+    /// keccak256 of the input; in mode ZKML of its packed words
     bytes32 inputHash;
     /// Walrus id of the input
     bytes32 inputBlobId;
@@ -68,6 +69,9 @@ interface IInferenceEscrow {
     error TermsChanged(address royaltyTo, uint256 royaltyBps);
     error InvalidServedAt(uint256 servedAt, uint256 earliest, uint256 latest);
     error InvalidSigner(address signer, address operator);
+    error ProofRequired();
+    error InputMismatch(bytes32 expected, bytes32 actual);
+    error InvalidProof(bytes32 requestId);
     error ProtocolFeeTooHigh(uint256 bps, uint256 maximum);
 
     /// @notice Locks the caller's OPG for a request whose payer is the caller. Needs an allowance.
@@ -85,12 +89,28 @@ interface IInferenceEscrow {
     ) external returns (bytes32 requestId);
 
     /// @notice Answers a request with a receipt: signed by a key of its operator that was valid for the request's mode at
-    /// `servedAt`, which lies between the lock and now. Anyone may bring it.
+    /// `servedAt`, which lies between the lock and now. Anyone may bring it. Not for mode ZKML, where an answer needs its proof.
     /// @param outputBlobId where the output is to be found; a hint, not signed.
     /// @param fee wei of OPG, at most what is locked; the payer is credited the rest.
     function fulfil(
         Request calldata request,
         bytes32 outputHash,
+        bytes32 outputBlobId,
+        uint96 fee,
+        uint64 servedAt,
+        CompactSignature calldata sig
+    ) external;
+
+    /// @notice Answers a request of mode ZKML with a proof that its model gives this output for this input. The receipt still has
+    /// to be signed by the operator: it says who is paid how much, and when the request was served. Anyone may bring it.
+    /// @dev The proof is bound to this escrow, the request and its payer; see `IZkmlVerifier`.
+    /// @param inWords packed input; the request's `inputHash` is their hash.
+    /// @param outWords packed output; the receipt's `outputHash` is their hash.
+    function fulfilWithProof(
+        Request calldata request,
+        uint256[] calldata inWords,
+        uint256[] calldata outWords,
+        Groth16Proof calldata proof,
         bytes32 outputBlobId,
         uint96 fee,
         uint64 servedAt,

@@ -8,6 +8,8 @@ import {IModelRegistry} from "../models/IModelRegistry.sol";
 import {INodeRegistry} from "../nodes/INodeRegistry.sol";
 import {CompactSignature, Receipt, ReceiptLib} from "../receipts/ReceiptLib.sol";
 import {OPG} from "../token/OPG.sol";
+import {Groth16Proof} from "../zkml/IShapeVerifier.sol";
+import {IZkmlVerifier} from "../zkml/IZkmlVerifier.sol";
 import {IInferenceEscrow, Request} from "./IInferenceEscrow.sol";
 
 /// @title Inference paid from escrow
@@ -15,10 +17,12 @@ import {IInferenceEscrow, Request} from "./IInferenceEscrow.sol";
 contract InferenceEscrow is IInferenceEscrow, Ownable2Step, ReentrancyGuardTransient {
     uint256 private constant BPS = 10_000;
     uint16 private constant MAX_PROTOCOL_BPS = 1_000;
+    uint8 private constant MODE_ZKML = 1;
 
     OPG public immutable token;
     INodeRegistry public immutable nodes;
     IModelRegistry public immutable models;
+    IZkmlVerifier public immutable proofs;
     /// @notice Domain separator of receipts, which is the settlement's. On a fork of the chain receipts for this escrow stay
     /// apart all the same: a request's id holds the chain id.
     bytes32 public immutable receiptDomain;
@@ -33,12 +37,13 @@ contract InferenceEscrow is IInferenceEscrow, Ownable2Step, ReentrancyGuardTrans
         OPG token_,
         INodeRegistry nodes_,
         IModelRegistry models_,
+        IZkmlVerifier proofs_,
         bytes32 receiptDomain_,
         address owner_,
         uint16 protocolBps_
     ) Ownable(owner_) {
         require(protocolBps_ <= MAX_PROTOCOL_BPS, ProtocolFeeTooHigh(protocolBps_, MAX_PROTOCOL_BPS));
-        (token, nodes, models) = (token_, nodes_, models_);
+        (token, nodes, models, proofs) = (token_, nodes_, models_, proofs_);
         (receiptDomain, protocolBps) = (receiptDomain_, protocolBps_);
     }
 
@@ -81,26 +86,30 @@ contract InferenceEscrow is IInferenceEscrow, Ownable2Step, ReentrancyGuardTrans
         uint64 servedAt,
         CompactSignature calldata sig
     ) external {
-        bytes32 requestId = requestIdOf(request);
-        Lock memory l = locks[requestId];
-        require(l.status == Status.Locked, WrongStatus(l.status));
-        require(block.timestamp <= l.deadline, DeadlinePassed(l.deadline));
-        require(fee <= l.amount, FeeTooHigh(fee, l.amount));
-        // a key that was revoked before the money was locked cannot back-date its way to it
-        require(
-            servedAt >= l.lockedAt && servedAt <= block.timestamp,
-            InvalidServedAt(servedAt, l.lockedAt, block.timestamp)
-        );
-        address signer = _signerOf(requestId, request, outputHash, fee, servedAt, sig);
+        require(request.mode != MODE_ZKML, ProofRequired());
+        _pay(request, requestIdOf(request), outputHash, outputBlobId, fee, servedAt, sig);
+    }
 
-        locks[requestId].status = Status.Fulfilled;
-        uint256 protocolFee = (uint256(fee) * protocolBps) / BPS;
-        uint256 royalty = (uint256(fee) * request.royaltyBps) / BPS;
-        if (royalty != 0) credits[request.royaltyTo] += royalty;
-        if (protocolFee != 0) protocolCredit += protocolFee;
-        credits[request.operator] += fee - protocolFee - royalty;
-        if (fee < l.amount) credits[request.payer] += l.amount - fee;
-        emit RequestFulfilled(requestId, signer, outputHash, outputBlobId, fee);
+    /// @inheritdoc IInferenceEscrow
+    function fulfilWithProof(
+        Request calldata request,
+        uint256[] calldata inWords,
+        uint256[] calldata outWords,
+        Groth16Proof calldata proof,
+        bytes32 outputBlobId,
+        uint96 fee,
+        uint64 servedAt,
+        CompactSignature calldata sig
+    ) external {
+        require(request.mode == MODE_ZKML, ModeNotAllowed(request.mode, uint8(1 << MODE_ZKML)));
+        bytes32 inputHash = keccak256(abi.encodePacked(inWords));
+        require(inputHash == request.inputHash, InputMismatch(request.inputHash, inputHash));
+        bytes32 requestId = requestIdOf(request);
+        require(
+            proofs.verify(request.modelId, requestId, request.payer, inWords, outWords, proof),
+            InvalidProof(requestId)
+        );
+        _pay(request, requestId, keccak256(abi.encodePacked(outWords)), outputBlobId, fee, servedAt, sig);
     }
 
     /// @inheritdoc IInferenceEscrow
@@ -150,6 +159,37 @@ contract InferenceEscrow is IInferenceEscrow, Ownable2Step, ReentrancyGuardTrans
         require(request.mode < 8 && (modes >> request.mode) & 1 == 1, ModeNotAllowed(request.mode, modes));
         locks[requestId] = Lock(Status.Locked, request.maxFee, request.deadline, uint48(block.timestamp));
         emit RequestLocked(requestId, request.operator, request);
+    }
+
+    /// Checks the receipt of an answer and credits everyone.
+    function _pay(
+        Request calldata request,
+        bytes32 requestId,
+        bytes32 outputHash,
+        bytes32 outputBlobId,
+        uint96 fee,
+        uint64 servedAt,
+        CompactSignature calldata sig
+    ) private {
+        Lock memory l = locks[requestId];
+        require(l.status == Status.Locked, WrongStatus(l.status));
+        require(block.timestamp <= l.deadline, DeadlinePassed(l.deadline));
+        require(fee <= l.amount, FeeTooHigh(fee, l.amount));
+        // a key that was revoked before the money was locked cannot back-date its way to it
+        require(
+            servedAt >= l.lockedAt && servedAt <= block.timestamp,
+            InvalidServedAt(servedAt, l.lockedAt, block.timestamp)
+        );
+        address signer = _signerOf(requestId, request, outputHash, fee, servedAt, sig);
+
+        locks[requestId].status = Status.Fulfilled;
+        uint256 protocolFee = (uint256(fee) * protocolBps) / BPS;
+        uint256 royalty = (uint256(fee) * request.royaltyBps) / BPS;
+        if (royalty != 0) credits[request.royaltyTo] += royalty;
+        if (protocolFee != 0) protocolCredit += protocolFee;
+        credits[request.operator] += fee - protocolFee - royalty;
+        if (fee < l.amount) credits[request.payer] += l.amount - fee;
+        emit RequestFulfilled(requestId, signer, outputHash, outputBlobId, fee);
     }
 
     /// The key that signed the receipt, which must be the operator's.

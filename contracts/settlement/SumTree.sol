@@ -6,7 +6,8 @@ pragma solidity 0.8.37;
 /// that claims a wrong amount can be proven wrong with one path.
 /// @dev Leaf: keccak256(0x00 ‖ receipt hash ‖ r ‖ vs). Inner node: keccak256(0x01 ‖ left ‖ right ‖ left total ‖ right total), totals
 /// of 16 bytes. A node without a sibling moves up as it is; nothing is duplicated. A path holds 48 bytes a level, from the
-/// leaf up: the sibling's hash and its total.
+/// leaf up: the sibling's hash and its total. The proof of a receipt of mode ZKML, keccak256(0x02 ‖ proof ‖ words), is its leaf's right
+/// sibling and counts for nothing: see `IZkReferee`.
 library SumTree {
     uint256 private constant LEVEL_BYTES = 48;
 
@@ -26,6 +27,26 @@ library SumTree {
     /// @notice Total of a leaf: its fee, and one receipt.
     function leafTotal(uint96 fee) internal pure returns (uint128) {
         return (uint128(fee) << 32) | 1;
+    }
+
+    /// @notice Root of the tree over all its lowest nodes, at least one. Overwrites both arrays.
+    function rootOf(bytes32[] memory hashes, uint256[] memory totals) internal pure returns (bytes32, uint256) {
+        uint256 width = hashes.length;
+        while (width > 1) {
+            uint256 above;
+            for (uint256 i; i < width; i += 2) {
+                if (i + 1 < width) {
+                    require((totals[i] + totals[i + 1]) >> 128 == 0, TotalOverflow());
+                    hashes[above] = inner(hashes[i], uint128(totals[i]), hashes[i + 1], uint128(totals[i + 1]));
+                    totals[above++] = totals[i] + totals[i + 1];
+                } else {
+                    (hashes[above], totals[above]) = (hashes[i], totals[i]);
+                    ++above;
+                }
+            }
+            width = above;
+        }
+        return (hashes[0], totals[0]);
     }
 
     /// @notice Climbs from a node to the root.

@@ -25,10 +25,12 @@ export default buildModule("OpenGradient", (m) => {
   const models = m.contract("ModelRegistry", [opg, staking, settlement, deployer, m.getParameter("zk")]);
   const zkml = m.contract("ZkmlVerifier", [models]);
   const receiptDomain = m.staticCall(settlement, "domainSeparator");
+  const referee = m.contract("ZkReferee", [settlement, zkml]);
   const escrow = m.contract("InferenceEscrow", [
     opg,
     nodes,
     models,
+    zkml,
     receiptDomain,
     deployer,
     m.getParameter<number>("escrowProtocolBps"),
@@ -60,8 +62,23 @@ export default buildModule("OpenGradient", (m) => {
   m.call(staking, "transferOwnership", [owner], { id: "offerStaking", after: slashers });
   m.call(nodes, "transferOwnership", [owner], { id: "offerNodes", after: [...stakes, trusted] });
   m.call(models, "transferOwnership", [owner], { id: "offerModels" });
-  m.call(settlement, "transferOwnership", [owner], { id: "offerSettlement" });
+  const refereed = m.call(settlement, "setReferee", [referee]);
+  m.call(settlement, "transferOwnership", [owner], { id: "offerSettlement", after: [refereed] });
   m.call(escrow, "transferOwnership", [owner], { id: "offerEscrow" });
 
-  return { opg, staking, nodes, models, zkml, settlement, escrow, p384, sha384, attestation, teeInference, priceFeed };
+  return {
+    opg,
+    staking,
+    nodes,
+    models,
+    zkml,
+    settlement,
+    referee,
+    escrow,
+    p384,
+    sha384,
+    attestation,
+    teeInference,
+    priceFeed,
+  };
 });

@@ -23,9 +23,10 @@ export class DeploymentMismatchError extends Error {
  * @throws DeploymentMismatchError
  */
 export async function checkDeployment(contracts: Contracts, parameters: DeploymentParameters): Promise<void> {
-  const { opg, staking, nodes, models, zkml, settlement, escrow, attestation, teeInference, priceFeed } = contracts;
-  const [opgAddress, stakingAddress, nodesAddress, modelsAddress, settlementAddress] = await Promise.all(
-    [opg, staking, nodes, models, settlement].map(async (contract) => getAddress(await contract.getAddress())),
+  const { opg, staking, nodes, models, zkml, settlement, referee, escrow, attestation, teeInference, priceFeed } =
+    contracts;
+  const [opgAddress, stakingAddress, nodesAddress, modelsAddress, zkmlAddress, settlementAddress] = await Promise.all(
+    [opg, staking, nodes, models, zkml, settlement].map(async (contract) => getAddress(await contract.getAddress())),
   );
   const { minimums, terms, zk, priceTerms } = parameters;
   const deployedTerms = await settlement.terms(1);
@@ -58,9 +59,13 @@ export async function checkDeployment(contracts: Contracts, parameters: Deployme
       Promise.resolve(deployedTerms[name as keyof typeof terms]),
       BigInt(expected),
     ]),
+    ["ProofSettlement.referee", settlement.referee(), getAddress(await referee.getAddress())],
+    ["ZkReferee.settlement", referee.settlement(), settlementAddress],
+    ["ZkReferee.verifier", referee.verifier(), zkmlAddress],
     ["InferenceEscrow.token", escrow.token(), opgAddress],
     ["InferenceEscrow.nodes", escrow.nodes(), nodesAddress],
     ["InferenceEscrow.models", escrow.models(), modelsAddress],
+    ["InferenceEscrow.proofs", escrow.proofs(), zkmlAddress],
     ["InferenceEscrow.receiptDomain", escrow.receiptDomain(), await settlement.domainSeparator()],
     ["InferenceEscrow.protocolBps", escrow.protocolBps(), BigInt(parameters.escrowProtocolBps)],
     ["NitroAttestationVerifier.root", attestation.root(), keccak256(parameters.attestationRoot)],

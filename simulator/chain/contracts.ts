@@ -14,6 +14,7 @@ import {
   Sha384__factory,
   TEEInferenceVerifier__factory,
   ZkmlVerifier__factory,
+  ZkReferee__factory,
 } from "../../typechain-types/index.ts";
 import type {
   InferenceEscrow,
@@ -26,6 +27,7 @@ import type {
   ProofSettlement,
   TEEInferenceVerifier,
   ZkmlVerifier,
+  ZkReferee,
 } from "../../typechain-types/index.ts";
 import type { Hex } from "../receipts/types.ts";
 import type { AddressBook } from "./addressBook.ts";
@@ -38,6 +40,7 @@ export const CONTRACT_NAMES = [
   "ModelRegistry",
   "ZkmlVerifier",
   "ProofSettlement",
+  "ZkReferee",
   "InferenceEscrow",
   "P384Verifier",
   "Sha384",
@@ -55,6 +58,7 @@ export interface Contracts {
   readonly models: ModelRegistry;
   readonly zkml: ZkmlVerifier;
   readonly settlement: ProofSettlement;
+  readonly referee: ZkReferee;
   readonly escrow: InferenceEscrow;
   readonly attestation: NitroAttestationVerifier;
   readonly teeInference: TEEInferenceVerifier;
@@ -68,6 +72,7 @@ const FACTORIES = {
   ModelRegistry: ModelRegistry__factory,
   ZkmlVerifier: ZkmlVerifier__factory,
   ProofSettlement: ProofSettlement__factory,
+  ZkReferee: ZkReferee__factory,
   InferenceEscrow: InferenceEscrow__factory,
   P384Verifier: P384Verifier__factory,
   Sha384: Sha384__factory,
@@ -106,6 +111,7 @@ export function connectContracts(book: AddressBook, runner: ContractRunner): Con
     models: ModelRegistry__factory.connect(address("ModelRegistry"), runner),
     zkml: ZkmlVerifier__factory.connect(address("ZkmlVerifier"), runner),
     settlement: ProofSettlement__factory.connect(address("ProofSettlement"), runner),
+    referee: ZkReferee__factory.connect(address("ZkReferee"), runner),
     escrow: InferenceEscrow__factory.connect(address("InferenceEscrow"), runner),
     attestation: NitroAttestationVerifier__factory.connect(address("NitroAttestationVerifier"), runner),
     teeInference: TEEInferenceVerifier__factory.connect(address("TEEInferenceVerifier"), runner),

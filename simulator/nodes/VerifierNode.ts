@@ -17,11 +17,13 @@ import { BatchIndex } from "../verification/BatchIndex.ts";
 import { BatchWatch } from "../verification/BatchWatch.ts";
 import { BlobReader } from "../verification/BlobReader.ts";
 import { createVerifierServer } from "../verification/createVerifierServer.ts";
+import type { Refuter } from "../verification/Refuter.ts";
 import { SnapshotKeeper } from "../verification/SnapshotKeeper.ts";
 import type { VerifierEvents } from "../verification/VerifierEvents.ts";
 import { VerifierView } from "../verification/VerifierView.ts";
 import { VoteDesk, VoteRefusedError, type Vote } from "../verification/VoteDesk.ts";
 import { headerOfEvent } from "../verification/headerOfEvent.ts";
+import type { ZkModels } from "../verification/ZkModels.ts";
 
 export interface VerifierNodeOptions {
   chain: Chain;
@@ -36,6 +38,10 @@ export interface VerifierNodeOptions {
   /** SQLite file of this verifier alone. */
   databaseFile: string;
   logger: Logger;
+  /** Without, it votes for no batch with receipts of mode ZKML. */
+  zk?: ZkModels;
+  /** Proves the right output where a zk model's is wrong. */
+  refuter?: Refuter;
   /** Default 127.0.0.1. */
   host?: string;
   /** Default 0: any free port. */
@@ -80,7 +86,7 @@ export class VerifierNode extends EventEmitter<VerifierEvents> {
     const staggerMs = options.chain.chainId === LOCAL_CHAIN_ID ? 250 : 4_000;
     const logger = options.logger.child({ actor: "verifier", voter: options.voter.address });
     this.#options = { staggerMs, ...DEFAULTS, ...options, logger };
-    this.#view = new VerifierView({ chain: options.chain, ...options.contracts });
+    this.#view = new VerifierView({ chain: options.chain, zk: options.zk, ...options.contracts });
     this.#hasher = new SettlementHasher(this.#view.domain);
   }
 

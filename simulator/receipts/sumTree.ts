@@ -1,6 +1,7 @@
 import { fromHex, putWord, toHex, EncodingError } from "./bytes.ts";
 import { receiptStructHash } from "./eip712.ts";
 import { keccak256 } from "./keccak.ts";
+import { committedProof, proofOf, type TensorReceipt } from "./tensors.ts";
 import type { Hex, SignedReceipt } from "./types.ts";
 
 /** A node carries what is below it: `total = fees << 32 | count`, uint128. */
@@ -27,6 +28,25 @@ export function sumLeaf({ receipt, signature }: SignedReceipt): SumNode {
   return { hash: keccak256(preimage), total: leafTotal(receipt.fee) };
 }
 
+/** The lowest nodes of a batch's tree: each receipt's leaf, followed by its proof, which counts for nothing. */
+export function batchNodes(receipts: readonly TensorReceipt[]): SumNode[] {
+  return receipts.flatMap((signed) => {
+    const proof = proofOf(signed);
+    if (!proof || !signed.tensors) return [sumLeaf(signed)];
+    return [sumLeaf(signed), { hash: keccak256(committedProof(proof, signed.tensors)), total: 0n }];
+  });
+}
+
+/** Where the receipts' leaves are among `batchNodes`. */
+export function leafPositions(receipts: readonly TensorReceipt[]): number[] {
+  let next = 0;
+  return receipts.map((signed) => {
+    const position = next;
+    next += proofOf(signed) ? 2 : 1;
+    return position;
+  });
+}
+
 // tag (1) ‖ left (32) ‖ right (32) ‖ left total (16) ‖ right total (16)
 const innerPreimage = Buffer.alloc(97);
 innerPreimage[0] = 1;
@@ -48,7 +68,7 @@ const totalHex = (total: bigint): string => total.toString(16).padStart(32, "0")
  * (contracts/settlement, SumTree). An odd node moves up unpaired; nothing is duplicated.
  */
 export class SumTree {
-  /** Leaves first, the root's level last. */
+  /** Lowest nodes first, the root's level last. */
   readonly levels: readonly (readonly SumNode[])[];
 
   /**
@@ -71,15 +91,15 @@ export class SumTree {
     this.levels = levels;
   }
 
-  static ofReceipts(receipts: readonly SignedReceipt[]): SumTree {
-    return new SumTree(receipts.map(sumLeaf));
+  static ofReceipts(receipts: readonly TensorReceipt[]): SumTree {
+    return new SumTree(batchNodes(receipts));
   }
 
   get root(): SumNode {
     return this.levels.at(-1)![0]!;
   }
 
-  /** The path of node `index` of `level` (0: leaves) to the root. */
+  /** The path of node `index` of `level` (0: the lowest) to the root. A receipt's node is not its number: see `leafPositions`. */
   path(index: number, level = 0): SumPath {
     if (!this.levels[level]?.[index])
       throw new EncodingError(`Expected a node of the tree, found ${index} of level ${level}`);

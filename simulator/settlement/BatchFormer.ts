@@ -6,7 +6,7 @@ import { SettlementHasher } from "../receipts/eip712.ts";
 import { recoverAddress } from "../receipts/secp256k1.ts";
 import type { BatchHeader, Hex, SignedReceipt } from "../receipts/types.ts";
 import { walrusBlobId } from "../storage/walrusBlobId.ts";
-import { MAX_BATCH_RECEIPTS } from "./batchBlob.ts";
+import { fittingReceipts, MAX_BATCH_RECEIPTS } from "./batchBlob.ts";
 import type { SettlementStep } from "./BatchPoster.ts";
 import type { BatchStore, NewBatch } from "./BatchStore.ts";
 import { batchHeader, draftBatch } from "./buildBatch.ts";
@@ -120,7 +120,7 @@ export class BatchFormer {
     const { settleable, heldBack } = await this.#screened(waiting);
     this.#heldBack.shared = heldBack.length;
     if (settleable.length === 0) this.#waitingSinceMs = undefined;
-    return settleable.slice(0, maxReceipts);
+    return fittingReceipts(settleable.slice(0, maxReceipts));
   }
 
   /** Those that are in no batch, those of abandoned batches first. */

@@ -5,11 +5,10 @@ import {
   batchHeaderSchema,
   batchHeaderToJson,
   bytes32Schema,
-  signedReceiptSchema,
-  signedReceiptToJson,
   type BatchHeader,
   type Hex,
 } from "../receipts/types.ts";
+import { tensorReceiptSchema, tensorReceiptToJson } from "../receipts/tensors.ts";
 import { decodeBatchBlob } from "./batchBlob.ts";
 import type { StoredReceipt } from "./ReceiptSource.ts";
 
@@ -175,7 +174,7 @@ export class BatchStore {
       const give = this.#database.prepare("INSERT OR IGNORE INTO returned_receipts(request_id, receipt) VALUES (?, ?)");
       for (const signed of decodeBatchBlob(batch.blob).receipts) {
         const { requestId } = signed.receipt;
-        if (taken.has(requestId)) give.run(requestId, JSON.stringify(signedReceiptToJson(signed)));
+        if (taken.has(requestId)) give.run(requestId, JSON.stringify(tensorReceiptToJson(signed)));
       }
     });
   }
@@ -183,7 +182,7 @@ export class BatchStore {
   /** Receipts of abandoned batches that no other batch has taken yet. */
   returned(limit: number): StoredReceipt[] {
     const rows = this.#database.prepare("SELECT receipt FROM returned_receipts ORDER BY rowid LIMIT ?").all(limit);
-    return rows.map((row) => signedReceiptSchema.parse(JSON.parse(row.receipt as string)));
+    return rows.map((row) => tensorReceiptSchema.parse(JSON.parse(row.receipt as string)));
   }
 
   /** Remembers a receipt that no batch may take. */

@@ -1,6 +1,7 @@
-import type { Hex, SignedReceipt } from "../receipts/types.ts";
+import type { TensorReceipt } from "../receipts/tensors.ts";
+import type { Hex } from "../receipts/types.ts";
 
-export interface StoredReceipt extends SignedReceipt {
+export interface StoredReceipt extends TensorReceipt {
   /** When the answer became durable, Unix milliseconds: finer than `servedAt`, for reports. */
   storedAtMs?: number | undefined;
 }

@@ -10,6 +10,7 @@ import {
 } from "../../typechain-types/index.ts";
 import { contractRevertOf } from "../chain/ContractRevertError.ts";
 import type { VerifierSet } from "./collectVotes.ts";
+import { remembered } from "./remembered.ts";
 import type { ModelTerms, SignerRecord } from "./screenReceipts.ts";
 
 /** IProofSettlement.Status. */
@@ -162,15 +163,4 @@ async function lookUp<T>(keys: Iterable<Hex>, read: (key: Hex) => Promise<T | un
   };
   await Promise.all([...new Set(keys)].map(one));
   return found;
-}
-
-/** Reads once; a failed read is forgotten. */
-function remembered<K, V>(memory: Map<K, Promise<V>>, key: K, read: () => Promise<V>): Promise<V> {
-  let value = memory.get(key);
-  if (!value) {
-    value = read();
-    memory.set(key, value);
-    value.catch(() => memory.delete(key));
-  }
-  return value;
 }

@@ -1,13 +1,14 @@
 import { SumTree } from "../receipts/sumTree.ts";
-import { type BatchHeader, type Hex, type SettlementDomain, type SignedReceipt } from "../receipts/types.ts";
-import { encodeBatchBlob } from "./batchBlob.ts";
+import type { TensorReceipt } from "../receipts/tensors.ts";
+import type { BatchHeader, Hex, SettlementDomain } from "../receipts/types.ts";
+import { encodeBatchBlob, inBatchOrder } from "./batchBlob.ts";
 import { packRoyalty, royaltiesHash, royaltiesOf, type RoyaltyTerms } from "./royalties.ts";
 
 export interface BatchInput {
   domain: SettlementDomain;
   operator: Hex;
   /** At least one. */
-  receipts: readonly SignedReceipt[];
+  receipts: readonly TensorReceipt[];
   /** Terms of every model that a receipt names. */
   models: ReadonlyMap<Hex, RoyaltyTerms>;
 }
@@ -15,8 +16,8 @@ export interface BatchInput {
 /** A batch before it has a blob id, a verifier set and a place in time. */
 export interface BatchDraft {
   operator: Hex;
-  /** In the order of the tree's leaves: by model, then by request, so that all of a model's fees lie together. */
-  receipts: readonly SignedReceipt[];
+  /** In the order of the tree's leaves: see `inBatchOrder`. */
+  receipts: readonly TensorReceipt[];
   /** Packed words. */
   royalties: readonly bigint[];
   tree: SumTree;
@@ -28,7 +29,7 @@ export type BatchFacts = Pick<BatchHeader, "root" | "count" | "fees" | "servedFr
 
 /** @throws EncodingError, UnknownModelError */
 export function draftBatch({ domain, operator, receipts, models }: BatchInput): BatchDraft {
-  const ordered = [...receipts].sort(byModelAndRequest);
+  const ordered = inBatchOrder(receipts);
   const royalties = royaltiesOf(ordered, models).map(packRoyalty);
   return {
     operator,
@@ -50,7 +51,7 @@ export function batchHeader(draft: BatchDraft, place: Pick<BatchHeader, "blobId"
 }
 
 /** @throws EncodingError without receipts, or when their fees exceed a uint96: the tree cannot hold that. */
-export function batchFacts(receipts: readonly SignedReceipt[], tree = SumTree.ofReceipts(receipts)): BatchFacts {
+export function batchFacts(receipts: readonly TensorReceipt[], tree = SumTree.ofReceipts(receipts)): BatchFacts {
   const { hash, total } = tree.root;
   const times = receipts.map(({ receipt }) => receipt.servedAt);
   return {
@@ -60,9 +61,4 @@ export function batchFacts(receipts: readonly SignedReceipt[], tree = SumTree.of
     servedFrom: times.reduce((a, b) => (a < b ? a : b)),
     servedTo: times.reduce((a, b) => (a > b ? a : b)),
   };
-}
-
-function byModelAndRequest({ receipt: a }: SignedReceipt, { receipt: b }: SignedReceipt): number {
-  const [left, right] = [a.modelId + a.requestId, b.modelId + b.requestId];
-  return left < right ? -1 : left > right ? 1 : 0;
 }

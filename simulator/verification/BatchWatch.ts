@@ -10,11 +10,12 @@ import type { BatchHeader, Hex } from "../receipts/types.ts";
 import { BatchStatus } from "../settlement/SettlementView.ts";
 import type { BatchIndex, BatchJob, Verdict } from "./BatchIndex.ts";
 import { BlobUnavailableError, type BlobReader } from "./BlobReader.ts";
-import { challengeTransaction } from "./challenge.ts";
+import { ChallengeUnavailableError, challengeTransaction, type ChallengeTools } from "./challenge.ts";
 import { checkBatch } from "./checkBatch.ts";
 import { describeFault, isProvable, type Fault, type ProvableFault } from "./Fault.ts";
 import type { OpenBatch } from "./openBatch.ts";
 import { duplicateFault, firstLiveUse, sharedRequests } from "./priorUse.ts";
+import type { Refuter } from "./Refuter.ts";
 import { turnOf } from "./stagger.ts";
 import type { PaidTransaction, Tell } from "./VerifierEvents.ts";
 import type { PostedRecord, VerifierView } from "./VerifierView.ts";
@@ -28,6 +29,8 @@ export interface BatchWatchOptions {
   submitter: TransactionSubmitter;
   logger: Logger;
   tell: Tell;
+  /** Without, wrong outputs of zk models are not proven wrong on chain. */
+  refuter?: Refuter | undefined;
   /** Between the turns of two verifiers. */
   staggerMs: number;
   /** Before the second try of something that failed; doubles up to a minute. */
@@ -211,14 +214,22 @@ export class BatchWatch {
   async #prove(job: BatchJob, faults: readonly ProvableFault[]): Promise<void> {
     const { index, view, submitter, tell, logger } = this.#options;
     const { batchId } = job;
+    const tools = await this.#tools();
+    let unavailable = 0;
     for (const { kind, challenge } of faults) {
       try {
         const label = `${challenge.method} ${batchId.slice(0, 10)}`;
-        const receipt = await submitter.submit(challengeTransaction(view.settlement, challenge), { label });
+        const transaction = await challengeTransaction(tools, challenge);
+        const receipt = await submitter.submit(transaction, { label });
         logger.info({ batchId, fault: kind, transaction: receipt.hash }, "proved a batch wrong");
         tell("challenged", { batchId, fault: kind, method: challenge.method, ...paid(receipt) });
         return index.finish(job);
       } catch (error) {
+        if (error instanceof ChallengeUnavailableError) {
+          logger.warn({ err: error, batchId, fault: kind }, "a fault cannot be shown");
+          unavailable++;
+          continue;
+        }
         if (!(error instanceof ContractRevertError)) throw error;
         // WrongStatus: somebody else was faster
         if (error.errorName === "WrongStatus" || error.errorName === "AccountabilityEnded") return index.finish(job);
@@ -226,8 +237,19 @@ export class BatchWatch {
         logger.error({ err: error, batchId, fault: kind }, "the contract does not see a fault");
       }
     }
+    if (unavailable === faults.length) return index.finish(job);
     // Both have looked at the same chain, unless it was being reorganised: look again later.
     throw new Error(`Expected the contract to see a fault in batch ${batchId}`);
+  }
+
+  async #tools(): Promise<ChallengeTools> {
+    const { view, refuter, submitter } = this.#options;
+    const challenger = submitter.address.toLowerCase() as Hex;
+    return {
+      settlement: view.settlement,
+      referee: await view.referee(),
+      refutation: refuter && ((referee, challenge) => refuter.prove(referee, challenger, challenge)),
+    };
   }
 
   /** How a right batch is voted for; undefined when it needs no vote of ours. */

@@ -24,6 +24,13 @@ export type FaultKind =
   | "model"
   | "mode"
   | "price"
+  /** Tensors in the blob that the receipt's hashes are not of. */
+  | "tensors"
+  /** A receipt of mode ZKML without a proof beside it, or with one that does not prove it. */
+  | "proof-missing"
+  | "proof-invalid"
+  /** A zk model answers this input otherwise. */
+  | "output-refuted"
   /** Not what the ModelRegistry says, or not what the header's hash stands for. */
   | "royalties";
 

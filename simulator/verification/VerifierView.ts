@@ -11,10 +11,13 @@ import type { SettlementViewOptions } from "../settlement/SettlementView.ts";
 import {
   NodeRegistry__factory,
   NodeStaking__factory,
+  ZkReferee__factory,
   type NodeRegistry,
   type NodeStaking,
+  type ZkReferee,
 } from "../../typechain-types/index.ts";
 import type { BatchViews } from "./checkBatch.ts";
+import type { ZkModels } from "./ZkModels.ts";
 
 const blockTimeSchema = z
   .object({ timestamp: z.string().regex(/^0x[0-9a-f]+$/) })
@@ -54,15 +57,21 @@ export interface CurrentSet {
   lastSnapshot: bigint;
 }
 
+export interface VerifierViewOptions extends SettlementViewOptions {
+  zk?: ZkModels | undefined;
+}
+
 /** What verifiers read from the chain. */
 export class VerifierView extends SettlementView implements BatchViews {
-  readonly #options: SettlementViewOptions;
+  readonly zk: ZkModels | undefined;
+  readonly #options: VerifierViewOptions;
   readonly #nodes: NodeRegistry;
   #staking: Promise<{ contract: NodeStaking; minOperatorStake: bigint; minSeatStake: bigint }> | undefined;
 
-  constructor(options: SettlementViewOptions) {
+  constructor(options: VerifierViewOptions) {
     super(options);
     this.#options = options;
+    this.zk = options.zk;
     this.#nodes = NodeRegistry__factory.connect(options.nodes, options.chain.provider);
   }
 
@@ -111,6 +120,12 @@ export class VerifierView extends SettlementView implements BatchViews {
       contract.activeStake(operator, Role.Inference),
     ]);
     return BigInt(account.submitter) !== 0n && stake >= minOperatorStake;
+  }
+
+  /** Who judges zk proofs now; undefined for nobody. */
+  async referee(): Promise<ZkReferee | undefined> {
+    const address = await this.settlement.referee();
+    return BigInt(address) === 0n ? undefined : ZkReferee__factory.connect(address, this.#options.chain.provider);
   }
 
   async seats(): Promise<Seat[]> {

@@ -4,15 +4,19 @@ import { InvalidBatchBlobError } from "../settlement/batchBlob.ts";
 import type { ModelTerms } from "../settlement/screenReceipts.ts";
 import { checkModels, checkRepeats, checkTimes } from "./checkReceipts.ts";
 import { checkSigners, type SignerLookup } from "./checkSigners.ts";
+import { checkTensors } from "./checkTensors.ts";
 import { checkTotals } from "./checkTotals.ts";
 import type { Fault } from "./Fault.ts";
 import { openBatch, type OpenBatch } from "./openBatch.ts";
+import type { ZkModels } from "./ZkModels.ts";
 
 /** What a check needs to know of the chain. */
 export interface BatchViews {
   operatorOf: SignerLookup;
   /** Those not registered are missing. */
   models(modelIds: Iterable<Hex>): Promise<ReadonlyMap<Hex, ModelTerms>>;
+  /** Without, no batch with receipts of mode ZKML is taken for right. */
+  readonly zk?: ZkModels | undefined;
 }
 
 export interface BatchReport {
@@ -53,6 +57,7 @@ export async function checkBatch(
     ...checkRepeats(batch),
     ...(await checkSigners(batch, hasher, views.operatorOf)),
     ...checkModels(batch, await views.models(batch.receipts.map(({ receipt }) => receipt.modelId))),
+    ...(await checkTensors(batch, hasher.domain, views.zk)),
     // only the tree's own lie leads to a root that is not the receipts'
   ].map((fault) => (isHonestTree ? fault : withoutChallenge(fault)));
   return { batch, covered, faults: [...totals, ...faults] };

@@ -12,14 +12,14 @@ export async function checkTotals(batch: OpenBatch): Promise<Fault[]> {
   const lie = await findTotalLie(batch);
   if (!lie) return [{ kind: "root", message: `Expected root ${header.root}, found ${hash}` }];
   const honest = tree.levels[lie.level]![lie.index]!.total;
-  return [
-    {
-      kind: lie.level === 0 ? "leaf-total" : "node-total",
-      message: `Expected ${describeTotal(honest)} below node ${lie.index} of level ${lie.level}, found ${describeTotal(lie.claimedTotal)}`,
-      ...(lie.level === 0 && { leaf: lie.index }),
-      challenge: totalLieChallenge(batch, lie),
-    },
-  ];
+  const message = `Expected ${describeTotal(honest)} below node ${lie.index} of level ${lie.level}, found ${describeTotal(lie.claimedTotal)}`;
+  return [{ ...placeOf(batch, lie), message, challenge: totalLieChallenge(batch, lie) }];
+}
+
+function placeOf({ positions }: OpenBatch, { level, index }: TotalLie): Pick<Fault, "kind" | "leaf"> {
+  if (level > 0) return { kind: "node-total" };
+  const leaf = positions.indexOf(index);
+  return leaf < 0 ? { kind: "proof-missing", leaf: positions.indexOf(index - 1) } : { kind: "leaf-total", leaf };
 }
 
 function headerFaults(batch: OpenBatch, total: bigint): Fault[] {

@@ -1,6 +1,7 @@
 import type { SettlementHasher } from "../receipts/eip712.ts";
-import { SumTree } from "../receipts/sumTree.ts";
-import type { BatchHeader, Hex, SignedReceipt } from "../receipts/types.ts";
+import { leafPositions, SumTree } from "../receipts/sumTree.ts";
+import type { TensorReceipt } from "../receipts/tensors.ts";
+import type { BatchHeader, Hex } from "../receipts/types.ts";
 import { decodeBatchBlob, InvalidBatchBlobError } from "../settlement/batchBlob.ts";
 
 /** A header with what its blob holds. Nothing is checked but that the blob is this operator's, under this settlement. */
@@ -9,7 +10,9 @@ export interface OpenBatch {
   id: Hex;
   header: BatchHeader;
   /** In leaf order. */
-  receipts: readonly SignedReceipt[];
+  receipts: readonly TensorReceipt[];
+  /** Where their leaves are among the tree's lowest nodes: proofs stand between them. */
+  positions: readonly number[];
   /** Packed words (owner 160 | amount 96). */
   royalties: readonly bigint[];
   /** What the receipts add up to, whatever the header claims. */
@@ -28,5 +31,12 @@ export function openBatch(hasher: SettlementHasher, header: BatchHeader, blob: U
   if (operator !== header.operator) {
     throw new InvalidBatchBlobError(`Expected receipts of ${header.operator}, found receipts of ${operator}`);
   }
-  return { id: hasher.batchDigest(header), header, receipts, royalties, tree: SumTree.ofReceipts(receipts) };
+  return {
+    id: hasher.batchDigest(header),
+    header,
+    receipts,
+    positions: leafPositions(receipts),
+    royalties,
+    tree: SumTree.ofReceipts(receipts),
+  };
 }

@@ -8,6 +8,7 @@ import {InferenceEscrow} from "../../contracts/escrow/InferenceEscrow.sol";
 import {INodeStaking, Role} from "../../contracts/staking/INodeStaking.sol";
 import {NodeStaking} from "../../contracts/staking/NodeStaking.sol";
 import {OPG} from "../../contracts/token/OPG.sol";
+import {ZkmlVerifier} from "../../contracts/zkml/ZkmlVerifier.sol";
 import {EscrowFixture} from "./support/EscrowFixture.sol";
 import {ReentrantToken} from "./support/ReentrantToken.sol";
 import {vm} from "./Vm.sol";
@@ -26,7 +27,15 @@ contract ReentrancyTest is EscrowFixture {
         token = new ReentrantToken();
         staking = new NodeStaking(OPG(address(token)), address(this), 1 hours);
         staking.setSlasher(address(this), true);
-        escrow = new InferenceEscrow(OPG(address(token)), nodes, models, DOMAIN, address(this), 1_000);
+        escrow = new InferenceEscrow(
+            OPG(address(token)),
+            nodes,
+            models,
+            new ZkmlVerifier(models),
+            DOMAIN,
+            address(this),
+            1_000
+        );
         request = _request(address(this), _publish(0), 10e18);
     }
 

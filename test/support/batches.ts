@@ -3,7 +3,8 @@ import { concat, ethers, toBeHex, type BaseWallet, type ContractTransactionRespo
 import { SettlementHasher } from "../../simulator/receipts/eip712.ts";
 import { requestIdForPayment } from "../../simulator/receipts/requestId.ts";
 import { signDigest } from "../../simulator/receipts/secp256k1.ts";
-import { leafTotal, SumTree, sumLeaf, type SumNode } from "../../simulator/receipts/sumTree.ts";
+import { batchNodes, leafPositions, SumTree, type SumNode } from "../../simulator/receipts/sumTree.ts";
+import type { TensorReceipt } from "../../simulator/receipts/tensors.ts";
 import {
   Mode,
   UINT96_MAX,
@@ -124,7 +125,7 @@ export interface BatchOptions {
   /** Number of receipts; 4 by default. */
   size?: number;
   /** These receipts instead of fresh ones, as they are. */
-  receipts?: readonly SignedReceipt[];
+  receipts?: readonly TensorReceipt[];
   /** Fields of receipt `index`, before it is signed: times, ids, modes. */
   receipt?: (index: number) => Partial<Receipt> | undefined;
   /** The key that signs receipt `index`, for the node's. */
@@ -145,7 +146,9 @@ export interface BuiltBatch {
   header: BatchHeader;
   /** EIP-712 digest of the header. */
   id: Hex;
-  receipts: readonly SignedReceipt[];
+  receipts: readonly TensorReceipt[];
+  /** Where the receipts' leaves are among the tree's lowest nodes. */
+  positions: readonly number[];
   tree: SumTree;
   royalties: readonly Hex[];
 }
@@ -155,16 +158,17 @@ let nonces = 0;
 
 export async function buildBatch(world: World, options: BatchOptions = {}): Promise<BuiltBatch> {
   const servedAt = BigInt(await latestTimestamp(world)) - 5n;
-  const receipts =
+  const receipts: readonly TensorReceipt[] =
     options.receipts ??
     Array.from({ length: options.size ?? 4 }, (_, index) => {
       const fields = { servedAt, ...options.receipt?.(index) };
       const signed = signedReceipt(world, fields, options.key?.(index));
       return options.tamper?.(index, signed) ?? signed;
     });
-  const leaves = receipts.map((receipt, index) => ({
-    ...sumLeaf(receipt),
-    total: options.leafTotal?.(index) ?? leafTotal(receipt.receipt.fee),
+  const positions = leafPositions(receipts);
+  const leaves = batchNodes(receipts).map((node, position) => ({
+    ...node,
+    total: options.leafTotal?.(positions.indexOf(position)) ?? node.total,
   }));
   const tree = new SumTree(leaves, options.node);
   const times = receipts.map(({ receipt }) => receipt.servedAt);
@@ -183,7 +187,7 @@ export async function buildBatch(world: World, options: BatchOptions = {}): Prom
     royaltiesHash: ethers.keccak256(concat([...royalties])) as Hex,
     ...options.header,
   };
-  return { header, id: world.hasher.batchDigest(header), receipts, tree, royalties };
+  return { header, id: world.hasher.batchDigest(header), receipts, positions, tree, royalties };
 }
 
 /** A fresh receipt of the world's operator and model, with `fields` over the usual ones, signed by `key`. */
@@ -227,10 +231,15 @@ export function chargesOf({ header, royalties }: BuiltBatch) {
 }
 
 /** A receipt with its place in the tree, as the contract takes it. */
-export function leafOf({ receipts, tree }: BuiltBatch, index: number) {
+export function leafOf({ receipts, positions, tree }: BuiltBatch, index: number) {
   const { receipt, signature } = receipts[index]!;
-  return { receipt, sig: { r: signature.slice(0, 66), vs: `0x${signature.slice(66)}` }, ...tree.path(index) };
+  return { receipt, sig: compactSignature(signature), ...tree.path(positions[index]!) };
 }
+
+export const compactSignature = (signature: Hex) => ({
+  r: signature.slice(0, 66),
+  vs: `0x${signature.slice(66)}`,
+});
 
 /** Bitmap and signatures by which `seats` approve `digest`, lowest seat first. */
 export function votesOf(
@@ -275,7 +284,7 @@ export function challengeReceipt(
   world: World,
   batch: BuiltBatch,
   index: number,
-  claimedTotal = batch.tree.levels[0]![index]!.total,
+  claimedTotal = batch.tree.levels[0]![batch.positions[index]!]!.total,
 ): Promise<ContractTransactionResponse> {
   return world.settlement.connect(world.challenger).challengeReceipt(batch.header, leafOf(batch, index), claimedTotal);
 }

@@ -3,7 +3,16 @@ import { ethers, type BaseWallet, type Signer } from "ethers";
 import { RECEIPT_TYPES } from "../../simulator/receipts/eip712.ts";
 import type { InferenceEscrow } from "../../typechain-types/index.ts";
 import { authorizationArguments, signAuthorization } from "./authorizations.ts";
-import { domainOf, HOUR, latestTimestamp, opgWei, publishModel, registerNode, testKey } from "./protocol.ts";
+import {
+  domainOf,
+  HOUR,
+  latestTimestamp,
+  opgWei,
+  publishModel,
+  registerNode,
+  testKey,
+  type Protocol,
+} from "./protocol.ts";
 import { deployStage, type Stage } from "./stage.ts";
 
 export const PRICE = opgWei(2);
@@ -36,6 +45,11 @@ export interface Answer {
 /** A stage with a model of `modelOwner` and a node of `operator` whose receipts `key` signs. */
 export type EscrowStage = Stage & { modelId: string; nodeId: string; key: BaseWallet };
 
+/** The part of a stage that requests and answers take. */
+export type EscrowParts = Protocol &
+  Pick<Stage, "payer" | "operator" | "modelOwner" | "relayer"> &
+  Pick<EscrowStage, "modelId" | "key">;
+
 export async function deployEscrowStage(): Promise<EscrowStage> {
   const stage = await deployStage();
   const key = testKey(1);
@@ -45,7 +59,7 @@ export async function deployEscrowStage(): Promise<EscrowStage> {
 
 /** A request of `payer` to `operator` that can be locked; equal labels make equal requests. */
 export async function requestOf(
-  stage: EscrowStage,
+  stage: EscrowParts,
   change: Partial<EscrowRequest> = {},
   label = "request",
 ): Promise<EscrowRequest> {
@@ -67,7 +81,7 @@ export async function requestOf(
 
 /** Locks a fresh request and returns it. */
 export async function lockedRequest(
-  stage: EscrowStage,
+  stage: EscrowParts,
   change: Partial<EscrowRequest> = {},
   label?: string,
 ): Promise<EscrowRequest> {
@@ -77,7 +91,7 @@ export async function lockedRequest(
 }
 
 /** An answer served in the latest block. */
-export async function answerTo(stage: EscrowStage, change: Partial<Answer> = {}): Promise<Answer> {
+export async function answerTo(stage: EscrowParts, change: Partial<Answer> = {}): Promise<Answer> {
   return {
     outputHash: ethers.id("output"),
     outputBlobId: ethers.id("output blob"),
@@ -89,7 +103,7 @@ export async function answerTo(stage: EscrowStage, change: Partial<Answer> = {})
 
 /** The receipt of `answer`, signed under the settlement's domain unless told otherwise. */
 export async function signReceipt(
-  stage: EscrowStage,
+  stage: EscrowParts,
   request: EscrowRequest,
   answer: Answer,
   {
@@ -119,7 +133,7 @@ export async function signReceipt(
 
 /** Brings an answer, by the relayer; with an honest receipt unless one is given. */
 export async function fulfil(
-  stage: EscrowStage,
+  stage: EscrowParts,
   request: EscrowRequest,
   answer: Answer,
   signature?: { r: string; vs: string },
@@ -131,7 +145,7 @@ export async function fulfil(
 
 /** Locks by the ERC-3009 authorization of `signer`, whose nonce is the request's id unless told otherwise. */
 export async function lockByAuthorization(
-  stage: EscrowStage,
+  stage: EscrowParts,
   request: EscrowRequest,
   {
     signer = stage.payer,

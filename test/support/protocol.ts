@@ -10,6 +10,7 @@ import {
   OPG__factory,
   ProofSettlement__factory,
   ZkmlVerifier__factory,
+  ZkReferee__factory,
   type InferenceEscrow,
   type ModelRegistry,
   type NodeRegistry,
@@ -17,6 +18,7 @@ import {
   type OPG,
   type ProofSettlement,
   type ZkmlVerifier,
+  type ZkReferee,
 } from "../../typechain-types/index.ts";
 
 export const DAY = 86_400;
@@ -59,6 +61,7 @@ export interface Protocol {
   models: ModelRegistry;
   zkml: ZkmlVerifier;
   settlement: ProofSettlement;
+  referee: ZkReferee;
   escrow: InferenceEscrow;
 }
 
@@ -74,10 +77,13 @@ export async function deployProtocol(chain: { chainId?: number } = {}): Promise<
   const settlement = await new ProofSettlement__factory(owner).deploy(opg, staking, nodes, owner, minimums, TERMS);
   const models = await new ModelRegistry__factory(owner).deploy(opg, staking, settlement, owner, ZK_TERMS);
   const zkml = await new ZkmlVerifier__factory(owner).deploy(models);
+  const referee = await new ZkReferee__factory(owner).deploy(settlement, zkml);
+  await settlement.setReferee(referee);
   const escrow = await new InferenceEscrow__factory(owner).deploy(
     opg,
     nodes,
     models,
+    zkml,
     await settlement.domainSeparator(),
     owner,
     100,
@@ -89,7 +95,7 @@ export async function deployProtocol(chain: { chainId?: number } = {}): Promise<
       await opg.connect(account).approve(spender, ethers.MaxUint256);
     }
   }
-  return { connection, accounts, owner, opg, staking, nodes, models, zkml, settlement, escrow };
+  return { connection, accounts, owner, opg, staking, nodes, models, zkml, settlement, referee, escrow };
 }
 
 /** Whole OPG in wei; a string may have decimals. */

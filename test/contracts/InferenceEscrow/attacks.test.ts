@@ -68,11 +68,12 @@ describe("InferenceEscrow attacks", () => {
 
     it("inAnotherEscrow_reverts", async () => {
       const stage = state();
-      const { opg, nodes, models, escrow, owner } = stage;
+      const { opg, nodes, models, zkml, escrow, owner } = stage;
       const twin = await new InferenceEscrow__factory(owner).deploy(
         opg,
         nodes,
         models,
+        zkml,
         await escrow.receiptDomain(),
         owner,
         0,
@@ -195,9 +196,9 @@ describe("InferenceEscrow attacks", () => {
 
     it("inAnotherEscrowOfTheSameDomain_reverts", async () => {
       const stage = state();
-      const { opg, nodes, models, escrow, owner, payer } = stage;
+      const { opg, nodes, models, zkml, escrow, owner, payer } = stage;
       const domain = await escrow.receiptDomain();
-      const twin = await new InferenceEscrow__factory(owner).deploy(opg, nodes, models, domain, owner, 0);
+      const twin = await new InferenceEscrow__factory(owner).deploy(opg, nodes, models, zkml, domain, owner, 0);
       await opg.connect(payer).approve(twin, ethers.MaxUint256);
       const request = await lockedRequest(stage);
       await twin.connect(payer).lock(request);
@@ -328,9 +329,9 @@ describe("InferenceEscrow attacks", () => {
 
   it("highestFeesThereCanBe_neverExceedTheFee", async () => {
     const stage = state();
-    const { opg, nodes, models, escrow, owner, payer, operator, modelOwner } = stage;
+    const { opg, nodes, models, zkml, escrow, owner, payer, operator, modelOwner } = stage;
     const domain = await escrow.receiptDomain();
-    const dearest = await new InferenceEscrow__factory(owner).deploy(opg, nodes, models, domain, owner, 1_000);
+    const dearest = await new InferenceEscrow__factory(owner).deploy(opg, nodes, models, zkml, domain, owner, 1_000);
     await opg.connect(payer).approve(dearest, ethers.MaxUint256);
     await models.connect(modelOwner).publishVersion(1, {
       contentHash: ethers.id("dear"),

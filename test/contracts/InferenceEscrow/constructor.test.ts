@@ -10,11 +10,23 @@ import { InferenceEscrow__factory } from "../../../typechain-types/index.ts";
 describe("InferenceEscrow constructor", () => {
   const state = freshState(deployStage);
 
-  const deploy = async ({ opg, nodes, models, escrow, owner }: Stage, protocolBps: number, admin = owner.address) =>
-    new InferenceEscrow__factory(owner).deploy(opg, nodes, models, await escrow.receiptDomain(), admin, protocolBps);
+  const deploy = async (
+    { opg, nodes, models, zkml, escrow, owner }: Stage,
+    protocolBps: number,
+    admin = owner.address,
+  ) =>
+    new InferenceEscrow__factory(owner).deploy(
+      opg,
+      nodes,
+      models,
+      zkml,
+      await escrow.receiptDomain(),
+      admin,
+      protocolBps,
+    );
 
   it("constructor_settings_areStored", async () => {
-    const { escrow, opg, nodes, models, owner } = state();
+    const { escrow, opg, nodes, models, zkml, owner } = state();
     expect(await escrow.token()).to.equal(opg);
     expect(await escrow.nodes()).to.equal(nodes);
     expect(await escrow.models()).to.equal(models);

@@ -45,9 +45,9 @@ describe("InferenceEscrow.requestIdOf", () => {
 
   it("requestIdOf_inAnotherEscrow_isAnother", async () => {
     const stage = state();
-    const { opg, nodes, models, escrow, owner } = stage;
+    const { opg, nodes, models, zkml, escrow, owner } = stage;
     const domain = await escrow.receiptDomain();
-    const twin = await new InferenceEscrow__factory(owner).deploy(opg, nodes, models, domain, owner, 0);
+    const twin = await new InferenceEscrow__factory(owner).deploy(opg, nodes, models, zkml, domain, owner, 0);
     const request = await requestOf(stage);
     expect(await twin.requestIdOf(request)).not.to.equal(await escrow.requestIdOf(request));
   });

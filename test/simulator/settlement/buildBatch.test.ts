@@ -2,11 +2,13 @@ import { expect } from "chai";
 import { solidityPackedKeccak256 } from "ethers";
 import fc from "fast-check";
 
-import { sumLeaf, verifySumPath } from "../../../simulator/receipts/sumTree.ts";
-import type { Hex } from "../../../simulator/receipts/types.ts";
+import { leafPositions, sumLeaf, verifySumPath } from "../../../simulator/receipts/sumTree.ts";
+import { tensorReceiptToJson, type TensorReceipt } from "../../../simulator/receipts/tensors.ts";
+import { Mode, type Hex } from "../../../simulator/receipts/types.ts";
 import {
   decodeBatchBlob,
   encodeBatchBlob,
+  fittingReceipts,
   MAX_BATCH_BYTES,
   type BatchBlob,
 } from "../../../simulator/settlement/batchBlob.ts";
@@ -108,6 +110,7 @@ describe("batch blobs", () => {
   const blob: BatchBlob = { domain, operator, receipts: [signed()], royalties: [7n] };
   const json = JSON.parse(Buffer.from(encodeBatchBlob(blob)).toString()) as Record<string, unknown>;
   const bytes = (value: unknown) => Buffer.from(JSON.stringify(value));
+  const tensors = { inputs: [bytes32(1)], outputs: [bytes32(2), bytes32(3)] };
 
   it("decode to what was encoded", () => {
     expect(json.format).to.equal("opengradient-batch-1");
@@ -118,7 +121,8 @@ describe("batch blobs", () => {
     const wrong: [string, Uint8Array][] = [
       ["no JSON", Buffer.from("{")],
       ["no UTF-8", Buffer.concat([bytes(json).subarray(0, -2), Uint8Array.of(0xff, 0x7d)])],
-      ["another format", bytes({ ...json, format: "opengradient-batch-2" })],
+      ["another format", bytes({ ...json, format: "opengradient-batch-3" })],
+      ["tensors in the first format", bytes({ ...json, receipts: [{ ...(json.receipts as object[])[0], tensors }] })],
       ["surplus members", bytes({ ...json, extra: 1 })],
       ["no receipts", bytes({ ...json, receipts: [] })],
       ["unsigned receipt members", bytes({ ...json, receipts: [{ ...(json.receipts as object[])[0], extra: 1 }] })],
@@ -130,5 +134,64 @@ describe("batch blobs", () => {
         .to.throw("Expected")
         .with.property("code", "invalid_batch_blob");
     }
+  });
+});
+
+describe("batches with tensors", () => {
+  const words = { inWords: [1n], outWords: [2n, 3n] };
+  const proof = { a: [4n, 5n], b: [6n, 7n, 8n, 9n], c: [10n, 11n] } as const;
+  const plain: TensorReceipt = signed({ requestId: bytes32(9) });
+  const shown: TensorReceipt = { ...signed({ requestId: bytes32(7) }), tensors: words };
+  const proven: TensorReceipt = { ...signed({ requestId: bytes32(8), mode: Mode.Zkml }), tensors: { ...words, proof } };
+  const encode = (receipts: TensorReceipt[]) => encodeBatchBlob({ domain, operator, receipts, royalties: [] });
+  const parse = (blob: Uint8Array) =>
+    JSON.parse(Buffer.from(blob).toString()) as { format: string; receipts: object[] };
+
+  it("are of the second format, and decode to what was encoded", () => {
+    const receipts = [proven, plain, shown];
+    expect(parse(encode(receipts)).format).to.equal("opengradient-batch-2");
+    expect(parse(encode([plain])).format, "where it is not needed").to.equal("opengradient-batch-1");
+    expect(decodeBatchBlob(encode(receipts)).receipts).to.deep.equal(receipts);
+  });
+
+  it("refuse a proof in another mode, words of other sizes and members nobody signed", () => {
+    const json = parse(encode([proven, shown]));
+    const [first, second] = json.receipts as [{ tensors: object }, { tensors: object }];
+    const wrong: object[] = [
+      { ...second, tensors: first.tensors },
+      { ...first, tensors: { ...first.tensors, inputs: ["0x01"] } },
+      { ...first, tensors: { ...first.tensors, outputs: [] } },
+      { ...first, tensors: { ...first.tensors, extra: 1 } },
+      { ...first, extra: 1 },
+    ];
+    for (const receipt of wrong) {
+      const blob = Buffer.from(JSON.stringify({ ...json, receipts: [receipt] }));
+      expect(() => decodeBatchBlob(blob), JSON.stringify(receipt)).to.throw("Expected a batch");
+    }
+  });
+
+  it("put receipts with a proof first, each followed by its proof, which counts for nothing", () => {
+    const draft = draftBatch({ domain, operator, receipts: [plain, shown, proven], models });
+    expect(draft.receipts).to.deep.equal([proven, shown, plain]);
+    const [leaf, committed, ...others] = draft.tree.levels[0]!;
+    expect(leaf).to.deep.equal(sumLeaf(proven));
+    const text = solidityPackedKeccak256(["uint8", "uint256[]"], [2, [4n, 5n, 6n, 7n, 8n, 9n, 10n, 11n, 2n, 3n, 1n]]);
+    expect(committed).to.deep.equal({ hash: text, total: 0n });
+    expect(others).to.deep.equal([sumLeaf(shown), sumLeaf(plain)]);
+    expect(leafPositions(draft.receipts)).to.deep.equal([0, 2, 3]);
+    expect(draft.tree.root.total).to.equal((3_000n << 32n) | 3n);
+  });
+
+  it("take as many receipts as a blob holds, and one at least", () => {
+    const one = Buffer.byteLength(JSON.stringify(tensorReceiptToJson(proven)));
+    const many = Array.from({ length: Math.ceil(MAX_BATCH_BYTES / one) }, () => proven);
+    const fitting = fittingReceipts(many);
+    expect(fitting.length)
+      .to.be.lessThan(many.length)
+      .and.greaterThan(many.length / 2);
+    const royalties = fitting.map((_, i) => BigInt(i));
+    const blob = encodeBatchBlob({ domain, operator, receipts: fitting, royalties });
+    expect(blob.length).to.be.at.most(MAX_BATCH_BYTES);
+    expect(fittingReceipts([proven, plain])).to.deep.equal([proven, plain]);
   });
 });

@@ -1,8 +1,10 @@
 import { expect } from "chai";
 
 import { signerFromKey } from "../../../simulator/receipts/secp256k1.ts";
+import type { ReceiptTensors } from "../../../simulator/receipts/tensors.ts";
 import type { Receipt, SignedReceipt } from "../../../simulator/receipts/types.ts";
 import { screenReceipts, type ScreeningFacts } from "../../../simulator/settlement/screenReceipts.ts";
+import { tensorHash } from "../../../simulator/zkml/tensorHash.ts";
 import { bytes32, hasher, nodeSigner, operator, signed } from "./receipts.ts";
 
 const now = 1_800_000_000n;
@@ -51,5 +53,26 @@ describe("screenReceipts", () => {
     expect(verdict({}, stranger), "key not known yet").to.equal("held back");
     expect(verdict({ modelId: bytes32(99) }), "model not known yet").to.equal("held back");
     expect(verdict({ servedAt: facts.latest + 1n }), "ahead of the clock").to.equal("held back");
+  });
+
+  it("holds a receipt of mode ZKML back until its proof is there, and refuses words that are not its own", () => {
+    const words = { inWords: [1n], outWords: [2n] };
+    const proof = { a: [4n, 5n], b: [6n, 7n, 8n, 9n], c: [10n, 11n] } as const;
+    const own = { inputHash: tensorHash(words.inWords), outputHash: tensorHash(words.outWords) };
+    const zkml: ScreeningFacts = {
+      ...facts,
+      signers: new Map([[nodeSigner.address, { ...record, modes: 0b011 }]]),
+      models: new Map([[bytes32(2), { owner: operator, royaltyBps: 0, modes: 0b011, price: 0n }]]),
+    };
+    const screen = (fields: Partial<Receipt>, tensors?: ReceiptTensors) =>
+      screenReceipts([{ ...signed(fields), ...(tensors && { tensors }) }], zkml);
+    expect(screen({ mode: 1, ...own }).heldBack).to.have.length(1);
+    expect(screen({ mode: 1, ...own }, words).heldBack).to.have.length(1);
+    expect(screen({ mode: 1, ...own }, { ...words, proof }).settleable).to.have.length(1);
+    expect(screen(own, words).settleable).to.have.length(1);
+    for (const mode of [0, 1] as const) {
+      const { refused } = screen({ ...own, mode, outputHash: bytes32(1) }, { ...words, ...(mode === 1 && { proof }) });
+      expect(refused[0]?.reason).to.equal("invalid_tensors");
+    }
   });
 });

@@ -212,6 +212,6 @@ describe("checkBatch", () => {
     for (const [kind, batch] of cases) expect((await onlyFault(batch, kind)).challenge).to.equal(undefined);
 
     const notOffered = sampleBatch({ receipt: (i) => (i === 1 ? { mode: Mode.Zkml } : {}) });
-    expect((await check(notOffered)).faults.map(({ kind }) => kind)).to.deep.equal(["signer", "mode"]);
+    expect((await check(notOffered)).faults.map(({ kind }) => kind)).to.deep.equal(["signer", "mode", "proof-missing"]);
   });
 });

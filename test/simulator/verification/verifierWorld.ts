@@ -87,8 +87,9 @@ export interface VerifierWorld extends World {
   close(): Promise<void>;
 }
 
-export async function createVerifierWorld(): Promise<VerifierWorld> {
-  const world = await freshWorld();
+/** @param base the world to be verified, when not a fresh one. */
+export async function createVerifierWorld(base: Promise<World> = freshWorld()): Promise<VerifierWorld> {
+  const world = await base;
   const directory = await mkdtemp(join(tmpdir(), "verifiers-"));
   const server = await serveJsonRpc(world.connection.provider);
   const chain = await connectChain({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });

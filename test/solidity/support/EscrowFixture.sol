@@ -12,6 +12,7 @@ import {IVerifierSnapshots} from "../../../contracts/settlement/IVerifierSnapsho
 import {NodeStaking} from "../../../contracts/staking/NodeStaking.sol";
 import {Role} from "../../../contracts/staking/INodeStaking.sol";
 import {OPG} from "../../../contracts/token/OPG.sol";
+import {ZkmlVerifier} from "../../../contracts/zkml/ZkmlVerifier.sol";
 import {SolidityTest} from "./SolidityTest.sol";
 import {deploy, vm} from "../Vm.sol";
 
@@ -59,7 +60,7 @@ abstract contract EscrowFixture is SolidityTest {
     }
 
     function _newEscrow(uint16 protocolBps) internal returns (InferenceEscrow) {
-        return new InferenceEscrow(opg, nodes, models, DOMAIN, address(this), protocolBps);
+        return new InferenceEscrow(opg, nodes, models, new ZkmlVerifier(models), DOMAIN, address(this), protocolBps);
     }
 
     function _publish(uint16 royaltyBps) internal returns (bytes32) {

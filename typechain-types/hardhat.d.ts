@@ -60,10 +60,12 @@ getContractFactory(name: 'OpgPriceFeed', signerOrOptions?: ethers.Signer | Facto
 getContractFactory(name: 'FeeSchedule', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.FeeSchedule__factory>
 getContractFactory(name: 'IProofSettlement', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IProofSettlement__factory>
 getContractFactory(name: 'IVerifierSnapshots', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IVerifierSnapshots__factory>
+getContractFactory(name: 'IZkReferee', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.IZkReferee__factory>
 getContractFactory(name: 'ProofSettlement', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ProofSettlement__factory>
 getContractFactory(name: 'SumTree', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.SumTree__factory>
 getContractFactory(name: 'VerifierSets', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.VerifierSets__factory>
 getContractFactory(name: 'VerifierVotes', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.VerifierVotes__factory>
+getContractFactory(name: 'ZkReferee', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.ZkReferee__factory>
 getContractFactory(name: 'INodeStaking', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.INodeStaking__factory>
 getContractFactory(name: 'NodeStaking', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.NodeStaking__factory>
 getContractFactory(name: 'OPG', signerOrOptions?: ethers.Signer | FactoryOptions): Promise<Contracts.OPG__factory>
@@ -127,10 +129,12 @@ getContractAt(name: 'OpgPriceFeed', address: string | ethers.Addressable, signer
 getContractAt(name: 'FeeSchedule', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.FeeSchedule>
 getContractAt(name: 'IProofSettlement', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IProofSettlement>
 getContractAt(name: 'IVerifierSnapshots', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IVerifierSnapshots>
+getContractAt(name: 'IZkReferee', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.IZkReferee>
 getContractAt(name: 'ProofSettlement', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ProofSettlement>
 getContractAt(name: 'SumTree', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.SumTree>
 getContractAt(name: 'VerifierSets', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.VerifierSets>
 getContractAt(name: 'VerifierVotes', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.VerifierVotes>
+getContractAt(name: 'ZkReferee', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.ZkReferee>
 getContractAt(name: 'INodeStaking', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.INodeStaking>
 getContractAt(name: 'NodeStaking', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.NodeStaking>
 getContractAt(name: 'OPG', address: string | ethers.Addressable, signer?: ethers.Signer): Promise<Contracts.OPG>
@@ -194,10 +198,12 @@ deployContract(name: 'OpgPriceFeed', signerOrOptions?: ethers.Signer | DeployCon
 deployContract(name: 'FeeSchedule', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.FeeSchedule>
 deployContract(name: 'IProofSettlement', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IProofSettlement>
 deployContract(name: 'IVerifierSnapshots', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IVerifierSnapshots>
+deployContract(name: 'IZkReferee', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IZkReferee>
 deployContract(name: 'ProofSettlement', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ProofSettlement>
 deployContract(name: 'SumTree', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.SumTree>
 deployContract(name: 'VerifierSets', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.VerifierSets>
 deployContract(name: 'VerifierVotes', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.VerifierVotes>
+deployContract(name: 'ZkReferee', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ZkReferee>
 deployContract(name: 'INodeStaking', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INodeStaking>
 deployContract(name: 'NodeStaking', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeStaking>
 deployContract(name: 'OPG', signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.OPG>
@@ -261,10 +267,12 @@ deployContract(name: 'OpgPriceFeed', args: any[], signerOrOptions?: ethers.Signe
 deployContract(name: 'FeeSchedule', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.FeeSchedule>
 deployContract(name: 'IProofSettlement', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IProofSettlement>
 deployContract(name: 'IVerifierSnapshots', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IVerifierSnapshots>
+deployContract(name: 'IZkReferee', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.IZkReferee>
 deployContract(name: 'ProofSettlement', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ProofSettlement>
 deployContract(name: 'SumTree', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.SumTree>
 deployContract(name: 'VerifierSets', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.VerifierSets>
 deployContract(name: 'VerifierVotes', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.VerifierVotes>
+deployContract(name: 'ZkReferee', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.ZkReferee>
 deployContract(name: 'INodeStaking', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.INodeStaking>
 deployContract(name: 'NodeStaking', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.NodeStaking>
 deployContract(name: 'OPG', args: any[], signerOrOptions?: ethers.Signer | DeployContractOptions): Promise<Contracts.OPG>

@@ -66,9 +66,11 @@ export const tensorsSchema = z
       .strictObject({ a: pointSchema, b: z.tuple([wordSchema, wordSchema, wordSchema, wordSchema]), c: pointSchema })
       .optional(),
   })
-  .transform(
-    ({ inputs, outputs, proof }): ReceiptTensors => ({ inWords: inputs, outWords: outputs, ...(proof && { proof }) }),
-  );
+  .transform(({ inputs, outputs, proof }): ReceiptTensors => ({
+    inWords: inputs,
+    outWords: outputs,
+    ...(proof && { proof }),
+  }));
 
 export type TensorsJson = z.input<typeof tensorsSchema>;
 
@@ -79,7 +81,11 @@ export function tensorsToJson({ inWords, outWords, proof }: ReceiptTensors): Ten
     inputs: inWords.map(wordHex),
     outputs: outWords.map(wordHex),
     ...(proof && {
-      proof: { a: point(proof.a), b: [...point([proof.b[0], proof.b[1]]), ...point([proof.b[2], proof.b[3]])], c: point(proof.c) },
+      proof: {
+        a: point(proof.a),
+        b: [...point([proof.b[0], proof.b[1]]), ...point([proof.b[2], proof.b[3]])],
+        c: point(proof.c),
+      },
     }),
   };
 }
@@ -94,7 +100,11 @@ export const tensorReceiptSchema = z
       return z.NEVER;
     }
     if (tensors?.proof && parsed.data.receipt.mode !== Mode.Zkml) {
-      context.addIssue({ code: "custom", path: ["tensors", "proof"], message: "expected no proof but in mode 1 (ZKML)" });
+      context.addIssue({
+        code: "custom",
+        path: ["tensors", "proof"],
+        message: "expected no proof but in mode 1 (ZKML)",
+      });
       return z.NEVER;
     }
     return { ...parsed.data, ...(tensors && { tensors }) };

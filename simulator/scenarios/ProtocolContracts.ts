@@ -15,7 +15,7 @@ export interface ProtocolContracts extends Contracts {
 
 export function protocolContracts(book: AddressBook, chain: Chain): ProtocolContracts {
   const { OPG, NodeStaking, NodeRegistry, ModelRegistry, ProofSettlement, InferenceEscrow } = book.contracts;
-  const { ZkmlVerifier, NitroAttestationVerifier, TEEInferenceVerifier, OpgPriceFeed } = book.contracts;
+  const { ZkmlVerifier, ZkReferee, NitroAttestationVerifier, TEEInferenceVerifier, OpgPriceFeed } = book.contracts;
   return {
     ...connectContracts(book, chain.provider),
     addresses: {
@@ -25,6 +25,7 @@ export function protocolContracts(book: AddressBook, chain: Chain): ProtocolCont
       models: ModelRegistry.address,
       zkml: ZkmlVerifier.address,
       settlement: ProofSettlement.address,
+      referee: ZkReferee.address,
       escrow: InferenceEscrow.address,
       attestation: NitroAttestationVerifier.address,
       teeInference: TEEInferenceVerifier.address,

@@ -1,13 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 
 import { openDatabase } from "../persistence/openDatabase.ts";
-import {
-  batchHeaderSchema,
-  batchHeaderToJson,
-  bytes32Schema,
-  type BatchHeader,
-  type Hex,
-} from "../receipts/types.ts";
+import { batchHeaderSchema, batchHeaderToJson, bytes32Schema, type BatchHeader, type Hex } from "../receipts/types.ts";
 import { tensorReceiptSchema, tensorReceiptToJson } from "../receipts/tensors.ts";
 import { decodeBatchBlob } from "./batchBlob.ts";
 import type { StoredReceipt } from "./ReceiptSource.ts";

@@ -1,7 +1,13 @@
 import { z } from "zod";
 
 import { proofOf, tensorReceiptSchema, tensorReceiptToJson, type TensorReceipt } from "../receipts/tensors.ts";
-import { addressSchema, bytes32Schema, signedReceiptSchema, type Hex, type SettlementDomain } from "../receipts/types.ts";
+import {
+  addressSchema,
+  bytes32Schema,
+  signedReceiptSchema,
+  type Hex,
+  type SettlementDomain,
+} from "../receipts/types.ts";
 
 /** What a batch's blob holds: everything needed to check the header against. */
 export interface BatchBlob {
@@ -101,7 +107,8 @@ export function fittingReceipts<T extends TensorReceipt>(receipts: readonly T[])
  * request, so that all of a model's fees lie together.
  */
 export function inBatchOrder<T extends TensorReceipt>(receipts: readonly T[]): T[] {
-  const key = (signed: TensorReceipt) => `${proofOf(signed) ? 0 : 1}${signed.receipt.modelId}${signed.receipt.requestId}`;
+  const key = (signed: TensorReceipt) =>
+    `${proofOf(signed) ? 0 : 1}${signed.receipt.modelId}${signed.receipt.requestId}`;
   return receipts
     .map((signed) => ({ signed, key: key(signed) }))
     .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))

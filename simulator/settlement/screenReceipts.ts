@@ -33,7 +33,8 @@ export interface ScreeningFacts {
   latest: bigint;
 }
 
-export type RefusalReason = "invalid_signature" | "invalid_signer" | "mode_not_offered" | "fee_below_price" | "expired" | "invalid_tensors";
+export type RefusalReason =
+  "invalid_signature" | "invalid_signer" | "mode_not_offered" | "fee_below_price" | "expired" | "invalid_tensors";
 
 export interface ScreenedReceipts<T extends TensorReceipt> {
   settleable: T[];

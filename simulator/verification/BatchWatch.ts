@@ -212,7 +212,7 @@ export class BatchWatch {
   }
 
   async #prove(job: BatchJob, faults: readonly ProvableFault[]): Promise<void> {
-    const { index, view, submitter, tell, logger } = this.#options;
+    const { index, submitter, tell, logger } = this.#options;
     const { batchId } = job;
     const tools = await this.#tools();
     let unavailable = 0;

@@ -5,9 +5,9 @@ import { remembered } from "../settlement/remembered.ts";
 import type { G1Point } from "../zkml/curve.ts";
 import type { StoredKey } from "../zkml/keys/KeyStore.ts";
 import { keyDigest, type ShapeKey } from "../zkml/keys/ShapeKey.ts";
-import { manifestHash, type ZkManifest } from "../zkml/manifest.ts";
-import { decodeModelBlob } from "../zkml/modelBlob.ts";
-import { checkModelVector, type ModelVector } from "../zkml/modelVector.ts";
+import { manifestHash } from "../zkml/manifest.ts";
+import { decodeModelBlob, type ZkModelBlob } from "../zkml/modelBlob.ts";
+import { checkModelVector } from "../zkml/modelVector.ts";
 import { defineShape, SHAPES, type Shape } from "../zkml/shape.ts";
 import { IModelRegistry__factory, IShapeVerifier__factory, IZkVersions__factory } from "../../typechain-types/index.ts";
 import type { BlobReader } from "./BlobReader.ts";
@@ -21,11 +21,8 @@ export interface ZkModel {
   commitment: G1Point;
 }
 
-/** A version's published weights. */
-export interface ZkWeights {
-  manifest: ZkManifest;
-  vector: ModelVector;
-}
+/** What is published of a version, but for its ONNX file. */
+export type ZkWeights = Omit<ZkModelBlob, "onnx">;
 
 /** What a verifier knows of zk models. */
 export interface ZkModels {
@@ -86,14 +83,14 @@ export class ChainZkModels implements ZkModels {
   async #readWeights(modelId: Hex): Promise<ZkWeights> {
     const { provider, models, reader } = this.#options;
     const { blobId, contentHash } = await IModelRegistry__factory.connect(models, provider).version(modelId);
-    const { manifest, vector } = decodeModelBlob(await reader.read(blobId as Hex));
+    const { manifest, vector, inputScales } = decodeModelBlob(await reader.read(blobId as Hex));
     const actual = manifestHash(manifest);
     if (actual !== contentHash) {
       throw new ZkModelMismatchError(`Expected a manifest of hash ${contentHash} in blob ${blobId}, found ${actual}`);
     }
     const { shape } = await this.#shape(BigInt(manifest.shape));
     checkModelVector(shape, vector);
-    return { manifest, vector };
+    return { manifest, vector, inputScales };
   }
 
   #shape(number: bigint): Promise<Omit<ZkModel, "commitment">> {

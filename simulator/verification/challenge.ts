@@ -154,7 +154,8 @@ export function receiptChallenge(batch: OpenBatch, index: number): Challenge {
     batch: batch.header,
     leaf: leafOf(batch, index),
     // nothing but the header counts the only leaf of a tree
-    claimedTotal: batch.tree.levels.length === 1
+    claimedTotal:
+      batch.tree.levels.length === 1
         ? headerTotal(batch.header)
         : batch.tree.levels[0]![batch.positions[index]!]!.total,
   };

@@ -2,7 +2,13 @@ import { setImmediate } from "node:timers/promises";
 
 import { toHex } from "../receipts/bytes.ts";
 import { keccak256 } from "../receipts/keccak.ts";
-import { committedProof, proofOf, type ReceiptTensors, type TensorProof, type TensorReceipt } from "../receipts/tensors.ts";
+import {
+  committedProof,
+  proofOf,
+  type ReceiptTensors,
+  type TensorProof,
+  type TensorReceipt,
+} from "../receipts/tensors.ts";
 import { Mode, type Hex, type Receipt, type SettlementDomain } from "../receipts/types.ts";
 import { contextSignal } from "../zkml/context.ts";
 import { packOutputs, unpackInputs } from "../zkml/packing.ts";
@@ -55,7 +61,9 @@ async function checkProof(
   }
   const model = await zk?.model(receipt.modelId);
   if (!model) {
-    const what = zk ? `a model that can be used in mode ZKML, found ${receipt.modelId}` : "no proofs: none can be checked here";
+    const what = zk
+      ? `a model that can be used in mode ZKML, found ${receipt.modelId}`
+      : "no proofs: none can be checked here";
     return { kind: "mode", message: `Expected ${what}` };
   }
   if (isItsOwn(receipt, tensors) && (await holds(model, receipt, proof, tensors, domain))) return undefined;

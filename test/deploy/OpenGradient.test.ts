@@ -32,6 +32,7 @@ import {
   ProofSettlement__factory,
   TEEInferenceVerifier__factory,
   ZkmlVerifier__factory,
+  ZkReferee__factory,
 } from "../../typechain-types/index.ts";
 import { silent } from "../simulator/chain/localChain.ts";
 
@@ -135,6 +136,7 @@ describe("deploying OpenGradient", () => {
         models: ModelRegistry__factory.connect(await at(deployed.models), provider),
         zkml: ZkmlVerifier__factory.connect(await at(deployed.zkml), provider),
         settlement: ProofSettlement__factory.connect(await at(deployed.settlement), provider),
+        referee: ZkReferee__factory.connect(await at(deployed.referee), provider),
         escrow: InferenceEscrow__factory.connect(await at(deployed.escrow), provider),
         attestation: NitroAttestationVerifier__factory.connect(await at(deployed.attestation), provider),
         teeInference: TEEInferenceVerifier__factory.connect(await at(deployed.teeInference), provider),

@@ -2,7 +2,7 @@ import type { Signer } from "ethers";
 
 import { contractProof } from "../../simulator/verification/challenge.ts";
 import { keccak256 } from "../../simulator/receipts/keccak.ts";
-import type { TensorProof, TensorReceipt } from "../../simulator/receipts/tensors.ts";
+import type { TensorReceipt } from "../../simulator/receipts/tensors.ts";
 import { Mode, type Hex, type Receipt } from "../../simulator/receipts/types.ts";
 import type { ProofContext } from "../../simulator/zkml/context.ts";
 import { manifestHash, type ZkManifest } from "../../simulator/zkml/manifest.ts";
@@ -68,7 +68,7 @@ async function registeredModel({ models, modelOwner }: World, vector: ModelVecto
     inputScale: 8,
     outputScale: 8,
   };
-  const blob = encodeModelBlob({ manifest, vector, onnx });
+  const blob = encodeModelBlob({ manifest, vector, inputScales: Array<number>(SHAPES.S.inputs).fill(8), onnx });
   await owned.publishVersion(repositoryId, {
     contentHash: manifestHash(manifest),
     blobId: keccak256(blob),
@@ -151,5 +151,5 @@ export async function refutation(
       ...context,
     },
   });
-  return { inWords, outWords, proof: contractProof(proof as TensorProof) };
+  return { inWords, outWords, proof: contractProof(proof) };
 }

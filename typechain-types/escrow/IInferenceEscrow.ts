@@ -14,13 +14,19 @@ import type { TypedContractEvent, TypedDeferredTopicFilter, TypedEventLog, Typed
     export type CompactSignatureStructOutput = [r: string, vs: string] & {r: string, vs: string }
   
 
+    export type Groth16ProofStruct = {a: [BigNumberish, BigNumberish], b: [BigNumberish, BigNumberish, BigNumberish, BigNumberish], c: [BigNumberish, BigNumberish]}
+
+    export type Groth16ProofStructOutput = [a: [bigint, bigint], b: [bigint, bigint, bigint, bigint], c: [bigint, bigint]] & {a: [bigint, bigint], b: [bigint, bigint, bigint, bigint], c: [bigint, bigint] }
+  
+
   export interface IInferenceEscrowInterface extends Interface {
-    getFunction(nameOrSignature: "claim" | "fulfil" | "lock" | "lockWithAuthorization" | "refund" | "requestIdOf" | "sweepProtocolCredit"): FunctionFragment;
+    getFunction(nameOrSignature: "claim" | "fulfil" | "fulfilWithProof" | "lock" | "lockWithAuthorization" | "refund" | "requestIdOf" | "sweepProtocolCredit"): FunctionFragment;
 
     getEvent(nameOrSignatureOrTopic: "Claimed" | "ProtocolCreditSwept" | "RequestFulfilled" | "RequestLocked" | "RequestRefunded"): EventFragment;
 
     encodeFunctionData(functionFragment: 'claim', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'fulfil', values: [RequestStruct, BytesLike, BytesLike, BigNumberish, BigNumberish, CompactSignatureStruct]): string;
+encodeFunctionData(functionFragment: 'fulfilWithProof', values: [RequestStruct, BigNumberish[], BigNumberish[], Groth16ProofStruct, BytesLike, BigNumberish, BigNumberish, CompactSignatureStruct]): string;
 encodeFunctionData(functionFragment: 'lock', values: [RequestStruct]): string;
 encodeFunctionData(functionFragment: 'lockWithAuthorization', values: [RequestStruct, BigNumberish, BigNumberish, BigNumberish, BytesLike, BytesLike]): string;
 encodeFunctionData(functionFragment: 'refund', values: [RequestStruct]): string;
@@ -29,6 +35,7 @@ encodeFunctionData(functionFragment: 'sweepProtocolCredit', values: [AddressLike
 
     decodeFunctionResult(functionFragment: 'claim', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'fulfil', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'fulfilWithProof', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'lock', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'lockWithAuthorization', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'refund', data: BytesLike): Result;
@@ -147,6 +154,14 @@ decodeFunctionResult(functionFragment: 'sweepProtocolCredit', data: BytesLike): 
     
 
     
+    fulfilWithProof: TypedContractMethod<
+      [request: RequestStruct, inWords: BigNumberish[], outWords: BigNumberish[], proof: Groth16ProofStruct, outputBlobId: BytesLike, fee: BigNumberish, servedAt: BigNumberish, sig: CompactSignatureStruct, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
     lock: TypedContractMethod<
       [request: RequestStruct, ],
       [string],
@@ -196,6 +211,11 @@ decodeFunctionResult(functionFragment: 'sweepProtocolCredit', data: BytesLike): 
     >;
 getFunction(nameOrSignature: 'fulfil'): TypedContractMethod<
       [request: RequestStruct, outputHash: BytesLike, outputBlobId: BytesLike, fee: BigNumberish, servedAt: BigNumberish, sig: CompactSignatureStruct, ],
+      [void],
+      'nonpayable'
+    >;
+getFunction(nameOrSignature: 'fulfilWithProof'): TypedContractMethod<
+      [request: RequestStruct, inWords: BigNumberish[], outWords: BigNumberish[], proof: Groth16ProofStruct, outputBlobId: BytesLike, fee: BigNumberish, servedAt: BigNumberish, sig: CompactSignatureStruct, ],
       [void],
       'nonpayable'
     >;

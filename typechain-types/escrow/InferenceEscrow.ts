@@ -14,8 +14,13 @@ import type { TypedContractEvent, TypedDeferredTopicFilter, TypedEventLog, Typed
     export type CompactSignatureStructOutput = [r: string, vs: string] & {r: string, vs: string }
   
 
+    export type Groth16ProofStruct = {a: [BigNumberish, BigNumberish], b: [BigNumberish, BigNumberish, BigNumberish, BigNumberish], c: [BigNumberish, BigNumberish]}
+
+    export type Groth16ProofStructOutput = [a: [bigint, bigint], b: [bigint, bigint, bigint, bigint], c: [bigint, bigint]] & {a: [bigint, bigint], b: [bigint, bigint, bigint, bigint], c: [bigint, bigint] }
+  
+
   export interface InferenceEscrowInterface extends Interface {
-    getFunction(nameOrSignature: "acceptOwnership" | "claim" | "credits" | "fulfil" | "lock" | "lockWithAuthorization" | "locks" | "models" | "nodes" | "owner" | "pendingOwner" | "protocolBps" | "protocolCredit" | "receiptDomain" | "refund" | "renounceOwnership" | "requestIdOf" | "sweepProtocolCredit" | "token" | "transferOwnership"): FunctionFragment;
+    getFunction(nameOrSignature: "acceptOwnership" | "claim" | "credits" | "fulfil" | "fulfilWithProof" | "lock" | "lockWithAuthorization" | "locks" | "models" | "nodes" | "owner" | "pendingOwner" | "proofs" | "protocolBps" | "protocolCredit" | "receiptDomain" | "refund" | "renounceOwnership" | "requestIdOf" | "sweepProtocolCredit" | "token" | "transferOwnership"): FunctionFragment;
 
     getEvent(nameOrSignatureOrTopic: "Claimed" | "OwnershipTransferStarted" | "OwnershipTransferred" | "ProtocolCreditSwept" | "RequestFulfilled" | "RequestLocked" | "RequestRefunded"): EventFragment;
 
@@ -23,6 +28,7 @@ import type { TypedContractEvent, TypedDeferredTopicFilter, TypedEventLog, Typed
 encodeFunctionData(functionFragment: 'claim', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'credits', values: [AddressLike]): string;
 encodeFunctionData(functionFragment: 'fulfil', values: [RequestStruct, BytesLike, BytesLike, BigNumberish, BigNumberish, CompactSignatureStruct]): string;
+encodeFunctionData(functionFragment: 'fulfilWithProof', values: [RequestStruct, BigNumberish[], BigNumberish[], Groth16ProofStruct, BytesLike, BigNumberish, BigNumberish, CompactSignatureStruct]): string;
 encodeFunctionData(functionFragment: 'lock', values: [RequestStruct]): string;
 encodeFunctionData(functionFragment: 'lockWithAuthorization', values: [RequestStruct, BigNumberish, BigNumberish, BigNumberish, BytesLike, BytesLike]): string;
 encodeFunctionData(functionFragment: 'locks', values: [BytesLike]): string;
@@ -30,6 +36,7 @@ encodeFunctionData(functionFragment: 'models', values?: undefined): string;
 encodeFunctionData(functionFragment: 'nodes', values?: undefined): string;
 encodeFunctionData(functionFragment: 'owner', values?: undefined): string;
 encodeFunctionData(functionFragment: 'pendingOwner', values?: undefined): string;
+encodeFunctionData(functionFragment: 'proofs', values?: undefined): string;
 encodeFunctionData(functionFragment: 'protocolBps', values?: undefined): string;
 encodeFunctionData(functionFragment: 'protocolCredit', values?: undefined): string;
 encodeFunctionData(functionFragment: 'receiptDomain', values?: undefined): string;
@@ -44,6 +51,7 @@ encodeFunctionData(functionFragment: 'transferOwnership', values: [AddressLike])
 decodeFunctionResult(functionFragment: 'claim', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'credits', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'fulfil', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'fulfilWithProof', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'lock', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'lockWithAuthorization', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'locks', data: BytesLike): Result;
@@ -51,6 +59,7 @@ decodeFunctionResult(functionFragment: 'models', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'nodes', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'owner', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'pendingOwner', data: BytesLike): Result;
+decodeFunctionResult(functionFragment: 'proofs', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'protocolBps', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'protocolCredit', data: BytesLike): Result;
 decodeFunctionResult(functionFragment: 'receiptDomain', data: BytesLike): Result;
@@ -213,6 +222,14 @@ decodeFunctionResult(functionFragment: 'transferOwnership', data: BytesLike): Re
     
 
     
+    fulfilWithProof: TypedContractMethod<
+      [request: RequestStruct, inWords: BigNumberish[], outWords: BigNumberish[], proof: Groth16ProofStruct, outputBlobId: BytesLike, fee: BigNumberish, servedAt: BigNumberish, sig: CompactSignatureStruct, ],
+      [void],
+      'nonpayable'
+    >
+    
+
+    
     lock: TypedContractMethod<
       [request: RequestStruct, ],
       [string],
@@ -262,6 +279,14 @@ decodeFunctionResult(functionFragment: 'transferOwnership', data: BytesLike): Re
 
     
     pendingOwner: TypedContractMethod<
+      [],
+      [string],
+      'view'
+    >
+    
+
+    
+    proofs: TypedContractMethod<
       [],
       [string],
       'view'
@@ -363,6 +388,11 @@ getFunction(nameOrSignature: 'fulfil'): TypedContractMethod<
       [void],
       'nonpayable'
     >;
+getFunction(nameOrSignature: 'fulfilWithProof'): TypedContractMethod<
+      [request: RequestStruct, inWords: BigNumberish[], outWords: BigNumberish[], proof: Groth16ProofStruct, outputBlobId: BytesLike, fee: BigNumberish, servedAt: BigNumberish, sig: CompactSignatureStruct, ],
+      [void],
+      'nonpayable'
+    >;
 getFunction(nameOrSignature: 'lock'): TypedContractMethod<
       [request: RequestStruct, ],
       [string],
@@ -394,6 +424,11 @@ getFunction(nameOrSignature: 'owner'): TypedContractMethod<
       'view'
     >;
 getFunction(nameOrSignature: 'pendingOwner'): TypedContractMethod<
+      [],
+      [string],
+      'view'
+    >;
+getFunction(nameOrSignature: 'proofs'): TypedContractMethod<
       [],
       [string],
       'view'

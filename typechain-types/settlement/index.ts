@@ -4,7 +4,9 @@
 export type { FeeSchedule } from './FeeSchedule.js';
 export type { IProofSettlement } from './IProofSettlement.js';
 export type { IVerifierSnapshots } from './IVerifierSnapshots.js';
+export type { IZkReferee } from './IZkReferee.js';
 export type { ProofSettlement } from './ProofSettlement.js';
 export type { SumTree } from './SumTree.js';
 export type { VerifierSets } from './VerifierSets.js';
 export type { VerifierVotes } from './VerifierVotes.js';
+export type { ZkReferee } from './ZkReferee.js';

@@ -30,6 +30,7 @@ describe("InferenceEscrow constructor", () => {
     expect(await escrow.token()).to.equal(opg);
     expect(await escrow.nodes()).to.equal(nodes);
     expect(await escrow.models()).to.equal(models);
+    expect(await escrow.proofs()).to.equal(zkml);
     expect(await escrow.owner()).to.equal(owner);
     expect(await escrow.protocolBps()).to.equal(PROTOCOL_BPS);
   });

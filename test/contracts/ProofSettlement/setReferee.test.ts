@@ -30,8 +30,8 @@ async function refereedWorld(): Promise<World> {
 
 describe("ProofSettlement.setReferee", () => {
   it("setReferee_byTheOwner_namesIt", async () => {
-    const { settlement, challenger } = await freshWorld();
-    expect(await settlement.referee()).to.equal(ZeroAddress);
+    const { settlement, referee, challenger } = await freshWorld();
+    expect(await settlement.referee()).to.equal(referee);
     await expect(settlement.setReferee(challenger)).to.emit(settlement, "RefereeSet").withArgs(challenger);
     expect(await settlement.referee()).to.equal(challenger);
   });

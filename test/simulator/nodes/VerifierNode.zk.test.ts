@@ -33,7 +33,6 @@ describe("VerifierNode: zk proofs", () => {
 
   after(async () => {
     await world.close();
-    await prover.close();
     await zkWorld.connection.close();
   });
 

@@ -54,7 +54,7 @@ describe("checkBatch", () => {
     const blobs = [
       Buffer.from("{}"),
       Buffer.from([0xff]),
-      Buffer.from(text.replace("opengradient-batch-1", "opengradient-batch-2")),
+      Buffer.from(text.replace("opengradient-batch-1", "opengradient-batch-3")),
       Buffer.from(text.replace('"chainId":31337', '"chainId":1')),
       Buffer.from(text.replace(header.operator, `0x${"0c".repeat(20)}`)),
     ];

@@ -10,7 +10,7 @@ import { openBatch } from "../../../simulator/verification/openBatch.ts";
 import type { ZkModels } from "../../../simulator/verification/ZkModels.ts";
 import { SHAPES } from "../../../simulator/zkml/shape.ts";
 import { tensorHash } from "../../../simulator/zkml/tensorHash.ts";
-import { commitmentFor, developmentKey, provedSample, prover, randomInputs, randomModel } from "../../support/zk.ts";
+import { commitmentFor, developmentKey, provedSample, randomInputs, randomModel } from "../../support/zk.ts";
 import { hasher, modelId, operator, signedReceipt } from "./sampleBatch.ts";
 
 const shape = SHAPES.S;
@@ -24,10 +24,9 @@ describe("checkTensors", () => {
     const model = { shape, key, keyFile: file, commitment: await commitmentFor(vector) };
     zk = {
       model: (id) => Promise.resolve(id === modelId ? model : undefined),
-      weights: () => Promise.resolve({ vector, manifest: undefined as never }),
+      weights: () => Promise.resolve({ vector, manifest: undefined as never, inputScales: [] }),
     };
   });
-  after(() => prover.close());
 
   /** A receipt with a real proof, unless it is of a mode without. */
   async function answered(index: number, fields: Partial<Receipt> = {}, input = index): Promise<TensorReceipt> {

@@ -47,6 +47,33 @@
   {
     "inputs": [
       {
+        "internalType": "bytes32",
+        "name": "expected",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "bytes32",
+        "name": "actual",
+        "type": "bytes32"
+      }
+    ],
+    "name": "InputMismatch",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
+        "internalType": "bytes32",
+        "name": "requestId",
+        "type": "bytes32"
+      }
+    ],
+    "name": "InvalidProof",
+    "type": "error"
+  },
+  {
+    "inputs": [
+      {
         "internalType": "uint256",
         "name": "servedAt",
         "type": "uint256"
@@ -127,6 +154,11 @@
       }
     ],
     "name": "PriceNotMet",
+    "type": "error"
+  },
+  {
+    "inputs": [],
+    "name": "ProofRequired",
     "type": "error"
   },
   {
@@ -482,6 +514,140 @@
       }
     ],
     "name": "fulfil",
+    "outputs": [],
+    "stateMutability": "nonpayable",
+    "type": "function"
+  },
+  {
+    "inputs": [
+      {
+        "components": [
+          {
+            "internalType": "address",
+            "name": "payer",
+            "type": "address"
+          },
+          {
+            "internalType": "address",
+            "name": "operator",
+            "type": "address"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "modelId",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "inputHash",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "inputBlobId",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "uint96",
+            "name": "maxFee",
+            "type": "uint96"
+          },
+          {
+            "internalType": "uint48",
+            "name": "deadline",
+            "type": "uint48"
+          },
+          {
+            "internalType": "uint8",
+            "name": "mode",
+            "type": "uint8"
+          },
+          {
+            "internalType": "address",
+            "name": "royaltyTo",
+            "type": "address"
+          },
+          {
+            "internalType": "uint16",
+            "name": "royaltyBps",
+            "type": "uint16"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "salt",
+            "type": "bytes32"
+          }
+        ],
+        "internalType": "struct Request",
+        "name": "request",
+        "type": "tuple"
+      },
+      {
+        "internalType": "uint256[]",
+        "name": "inWords",
+        "type": "uint256[]"
+      },
+      {
+        "internalType": "uint256[]",
+        "name": "outWords",
+        "type": "uint256[]"
+      },
+      {
+        "components": [
+          {
+            "internalType": "uint256[2]",
+            "name": "a",
+            "type": "uint256[2]"
+          },
+          {
+            "internalType": "uint256[4]",
+            "name": "b",
+            "type": "uint256[4]"
+          },
+          {
+            "internalType": "uint256[2]",
+            "name": "c",
+            "type": "uint256[2]"
+          }
+        ],
+        "internalType": "struct Groth16Proof",
+        "name": "proof",
+        "type": "tuple"
+      },
+      {
+        "internalType": "bytes32",
+        "name": "outputBlobId",
+        "type": "bytes32"
+      },
+      {
+        "internalType": "uint96",
+        "name": "fee",
+        "type": "uint96"
+      },
+      {
+        "internalType": "uint64",
+        "name": "servedAt",
+        "type": "uint64"
+      },
+      {
+        "components": [
+          {
+            "internalType": "bytes32",
+            "name": "r",
+            "type": "bytes32"
+          },
+          {
+            "internalType": "bytes32",
+            "name": "vs",
+            "type": "bytes32"
+          }
+        ],
+        "internalType": "struct CompactSignature",
+        "name": "sig",
+        "type": "tuple"
+      }
+    ],
+    "name": "fulfilWithProof",
     "outputs": [],
     "stateMutability": "nonpayable",
     "type": "function"

@@ -4,7 +4,9 @@
 export { FeeSchedule__factory } from './FeeSchedule__factory.js';
 export { IProofSettlement__factory } from './IProofSettlement__factory.js';
 export { IVerifierSnapshots__factory } from './IVerifierSnapshots__factory.js';
+export { IZkReferee__factory } from './IZkReferee__factory.js';
 export { ProofSettlement__factory } from './ProofSettlement__factory.js';
 export { SumTree__factory } from './SumTree__factory.js';
 export { VerifierSets__factory } from './VerifierSets__factory.js';
 export { VerifierVotes__factory } from './VerifierVotes__factory.js';
+export { ZkReferee__factory } from './ZkReferee__factory.js';

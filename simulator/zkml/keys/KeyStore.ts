@@ -6,7 +6,7 @@ import type { Prover } from "../prover/Prover.ts";
 import type { Shape } from "../shape.ts";
 import { ZkFormatError } from "../ZkError.ts";
 import { developmentDigest } from "./developmentDigests.ts";
-import { readKeyFile } from "./keyFile.ts";
+import { readKeyFile, writeKeyFile } from "./keyFile.ts";
 import { keyDigest, readShapeKey, type ShapeKey } from "./ShapeKey.ts";
 
 /** A key and the file that the prover takes it from. */
@@ -49,6 +49,30 @@ export class KeyStore {
     return stored;
   }
 
+  /** Takes a key that a ceremony made, which the caller has verified ({@link Ceremony}), for {@link ceremony}. */
+  async install(shape: Shape, zkey: Uint8Array): Promise<StoredKey> {
+    const file = this.#ceremonyFile(shape);
+    const key = readCeremonyKey(shape, zkey);
+    await writeKeyFile(file, zkey);
+    return { key, file };
+  }
+
+  /**
+   * The key that a ceremony made for the shape.
+   *
+   * @throws ZkFormatError when none was installed, or it is damaged.
+   */
+  async ceremony(shape: Shape): Promise<StoredKey> {
+    const file = this.#ceremonyFile(shape);
+    const zkey = await readKeyFile(file);
+    if (!zkey) throw new ZkFormatError(`There is no ceremony key for shape ${shape.name}: expected ${file}`);
+    return { key: readCeremonyKey(shape, zkey), file };
+  }
+
+  #ceremonyFile(shape: Shape): string {
+    return join(this.#directory, `ceremony-${shape.dims.join("-")}.key`);
+  }
+
   async #loadDevelopment(shape: Shape): Promise<StoredKey> {
     const expected = developmentDigest(shape);
     const file = join(
@@ -70,6 +94,13 @@ export class KeyStore {
     }
     return { key, file };
   }
+}
+
+function readCeremonyKey(shape: Shape, zkey: Uint8Array): ShapeKey {
+  const key = readShapeKey(shape, zkey);
+  if (key.development)
+    throw new ZkFormatError("Expected a key with contributions, found one without: a development key");
+  return key;
 }
 
 export const developmentSeed = ({ dims }: Shape): string => dims.join("-");

@@ -8,12 +8,16 @@ import { ZkFormatError } from "../ZkError.ts";
 const MAGIC = Buffer.from("OGZKEY01", "ascii");
 const HEADER_BYTES = MAGIC.length + 32;
 
-/** Writes magic ‖ SHA-256 ‖ zkey, whole or not at all: of two processes that race, the last one's file stays. */
-export async function writeKeyFile(path: string, zkey: Uint8Array): Promise<void> {
+/** Writes magic ‖ SHA-256 ‖ zkey. */
+export const writeKeyFile = (path: string, zkey: Uint8Array): Promise<void> =>
+  writeWhole(path, [MAGIC, createHash("sha256").update(zkey).digest(), zkey]);
+
+/** Writes a file whole or not at all: of two processes that race, the last one's file stays. */
+export async function writeWhole(path: string, parts: readonly Uint8Array[]): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const draft = `${path}.${randomUUID()}.tmp`;
   try {
-    await writeFile(draft, [MAGIC, createHash("sha256").update(zkey).digest(), zkey]);
+    await writeFile(draft, parts);
     await rename(draft, path);
   } catch (error) {
     await rm(draft, { force: true });

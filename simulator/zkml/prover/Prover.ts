@@ -7,7 +7,7 @@ import type { Shape } from "../shape.ts";
 import { ZkRangeError } from "../ZkError.ts";
 import { ProverError } from "./ProverError.ts";
 import { ProverChild } from "./ProverChild.ts";
-import type { Proved, ProverResults, ProverTasks, TaskKind } from "./tasks.ts";
+import type { CeremonyStep, Proved, ProverResults, ProverTasks, TaskKind } from "./tasks.ts";
 
 export interface ProverOptions {
   /** Most memory that the process may take. Default 2048; shape L needs about 900. */
@@ -84,6 +84,11 @@ export class Prover {
   /** Makes the shape's development key, always the same for a seed, and writes it. @throws ProverError */
   async setup(shape: Shape, keyFile: string, seed: string): Promise<void> {
     await this.#ask("setup", { shape: referenceTo(shape), keyFile, seed });
+  }
+
+  /** One step of a shape's phase 2; see {@link Ceremony}. @throws ProverError */
+  async ceremony(shape: Shape, step: CeremonyStep): Promise<string[]> {
+    return this.#ask("ceremony", { shape: referenceTo(shape), step });
   }
 
   /** Ends the process. Tasks that wait or run fail. */

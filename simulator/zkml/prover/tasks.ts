@@ -15,12 +15,22 @@ export interface ProverTasks {
   prove: { shape: ShapeReference; keyFile: string; input: NetworkInput };
   /** Computes a model's commitment. */
   fold: { shape: ShapeReference; keyFile: string; vector: ModelVector };
+  ceremony: { shape: ShapeReference; step: CeremonyStep };
 }
+
+/** A step of a shape's phase 2. Files are snarkjs's zkeys and a prepared `.ptau`. */
+export type CeremonyStep =
+  | { kind: "start"; ptau: string; to: string }
+  | { kind: "contribute"; from: string; to: string; name: string; entropy: string }
+  | { kind: "finalise"; from: string; to: string; name: string; beacon: string; iterationsExponent: number }
+  | { kind: "verify"; ptau: string; from: string };
 
 export interface ProverResults {
   setup: undefined;
   prove: Proved;
   fold: G1Point;
+  /** What snarkjs says of the transcript: circuit hash, contributions and their hashes. */
+  ceremony: string[];
 }
 
 export interface Proved {

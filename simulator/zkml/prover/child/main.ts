@@ -13,6 +13,7 @@ import {
   type ProverResults,
   type TaskKind,
 } from "../tasks.ts";
+import { runCeremonyStep } from "./ceremony.ts";
 import { developmentSetup } from "./developmentSetup.ts";
 import { foldCommitment } from "./foldCommitment.ts";
 import { proveNetwork } from "./proveNetwork.ts";
@@ -29,6 +30,8 @@ async function run({ kind, task }: ProverRequest): Promise<ProverResults[TaskKin
       return proveNetwork(shape, task.keyFile, task.input);
     case "fold":
       return foldCommitment(shape, task.keyFile, task.vector);
+    case "ceremony":
+      return runCeremonyStep(networkCircuit(shape), task.step);
   }
 }
 

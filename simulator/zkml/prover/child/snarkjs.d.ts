@@ -39,6 +39,8 @@ declare module "ffjavascript" {
 }
 
 declare module "snarkjs" {
+  import type { Curve } from "ffjavascript";
+
   interface SnarkjsProof {
     pi_a: [string, string, string];
     pi_b: [[string, string], [string, string], [string, string]];
@@ -53,4 +55,41 @@ declare module "snarkjs" {
       options?: { singleThread: boolean },
     ): Promise<{ proof: SnarkjsProof; publicSignals: string[] }>;
   };
+
+  /** A file in memory; snarkjs sets its data. */
+  interface MemoryFile {
+    type: "mem";
+    data?: Uint8Array;
+  }
+
+  interface Logger {
+    debug(text: string): void;
+    info(text: string): void;
+    warn(text: string): void;
+    error(text: string): void;
+  }
+
+  /** Phase 2. A returned −1 stands for a failure that was logged. */
+  export const zKey: {
+    newZKey(r1cs: Uint8Array, ptau: Uint8Array, zkey: MemoryFile, logger: Logger): Promise<Uint8Array | -1>;
+    contribute(from: Uint8Array, to: MemoryFile, name: string, entropy: string, logger: Logger): Promise<Uint8Array>;
+    beacon(
+      from: Uint8Array,
+      to: MemoryFile,
+      name: string,
+      beaconHex: string,
+      iterationsExponent: number,
+      logger: Logger,
+    ): Promise<Uint8Array | false>;
+    verifyFromR1cs(r1cs: Uint8Array, ptau: Uint8Array, zkey: Uint8Array, logger: Logger): Promise<boolean>;
+  };
+
+  /** Phase 1. */
+  export const powersOfTau: {
+    newAccumulator(curve: Curve, power: number, to: MemoryFile): Promise<unknown>;
+    contribute(from: Uint8Array, to: MemoryFile, name: string, entropy: string): Promise<unknown>;
+    preparePhase2(from: Uint8Array, to: MemoryFile): Promise<unknown>;
+  };
+
+  export const curves: { getCurveFromName(name: string): Promise<Curve> };
 }

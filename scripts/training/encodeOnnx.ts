@@ -35,13 +35,15 @@ export interface OnnxDescription {
   input: { name: string; description: string };
   output: { name: string; description: string };
   metadata: Readonly<Record<string, string>>;
+  /** What follows the last layer. Default "Sigmoid". */
+  lastActivation?: "Sigmoid" | "Identity";
 }
 
 /**
- * Serialises a perceptron as ONNX, opset 13: `Gemm` and `Relu` for each hidden layer, `Gemm` and `Sigmoid` at the end.
+ * Serialises a perceptron as ONNX, opset 13: `Gemm` and `Relu` for each hidden layer, `Gemm` and the last activation at the end.
  * Input is float32 [N, features], output float32 [N, outputs]. Equal arguments give equal bytes.
  */
-export function encodeOnnx(network: Mlp, about: OnnxDescription): Uint8Array {
+export function encodeOnnx(network: Pick<Mlp, "layers">, about: OnnxDescription): Uint8Array {
   const layers = network.layers.map((layer, i) => {
     const last = i === network.layers.length - 1;
     const input = i === 0 ? about.input.name : `hidden${i}`;
@@ -59,7 +61,7 @@ export function encodeOnnx(network: Mlp, about: OnnxDescription): Uint8Array {
           input: [sum],
           output: [last ? about.output.name : `hidden${i + 1}`],
           name: `activation${i + 1}`,
-          opType: last ? "Sigmoid" : "Relu",
+          opType: last ? (about.lastActivation ?? "Sigmoid") : "Relu",
         },
       ],
       tensors: [

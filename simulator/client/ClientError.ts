@@ -30,7 +30,9 @@ export type VerificationCode =
   | "tee_key_invalid"
   | "tee_hash_mismatch"
   | "tee_timestamp_mismatch"
-  | "tee_signature_invalid";
+  | "tee_signature_invalid"
+  /** a proof was asked for, and the model's commitment is not attested, or was proven wrong */
+  | "zk_not_usable";
 
 /** An answer that its receipt does not prove. It was paid for all the same: the receipt, if any, is the evidence. */
 export class VerificationError extends Error {
@@ -80,4 +82,32 @@ export class GatewayRefusedError extends Error {
     this.status = status;
     this.code = code;
   }
+}
+
+/** Why a proof is none. */
+export type ProofCode =
+  /** the node says that there will be none */
+  | "proof_failed"
+  | "proof_unreadable"
+  /** it is about other tensors, or another model, than the receipt */
+  | "proof_mismatch"
+  /** the key it comes with is not the one of the shape's verifier on chain */
+  | "verifying_key_mismatch"
+  | "proof_invalid";
+
+/** There is no proof of an answer, or a false one. The receipt stands: it says who answered. */
+export class ProofError extends Error {
+  override readonly name = "ProofError";
+  readonly code: ProofCode;
+
+  constructor(code: ProofCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** A proof did not come in time. It can be waited for again. */
+export class ProofTimeoutError extends Error {
+  override readonly name = "ProofTimeoutError";
+  readonly code = "proof_timeout";
 }

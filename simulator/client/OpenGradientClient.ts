@@ -6,6 +6,7 @@ import type { BlobStore } from "../storage/BlobStore.ts";
 import type { Channel } from "./ChannelStore.ts";
 import { GatewayRefusedError, UnknownReceiptError } from "./ClientError.ts";
 import type { SettleResponse } from "@x402/core/types";
+import { awaitProof, type ProofRequest, type ProvenTensors } from "./awaitProof.ts";
 import { VerifyingFetch, type VerifyingFetchOptions } from "./createVerifyingFetch.ts";
 import { EnclaveFetch, type EnclaveFetchOptions } from "./EnclaveFetch.ts";
 import { ReceiptBook, type VerifiedReceipt } from "./ReceiptBook.ts";
@@ -50,6 +51,7 @@ export class OpenGradientClient {
   readonly #channels: () => Promise<Channel[]>;
   readonly #follower: SettlementFollower | undefined;
   #following: Promise<void> | undefined;
+  readonly #zk: Pick<ProofRequest, "domain" | "directory" | "fetch"> | undefined;
 
   constructor(options: OpenGradientClientOptions) {
     const { settlement, domain, receiptLimit = 10_000, logger = pino({ level: "silent" }), onReceipt } = options;
@@ -74,6 +76,7 @@ export class OpenGradientClient {
       this.#channels = () => verifying.channels();
       this.#refund = () => verifying.refund(`${this.baseUrl}${ROUTES.chat.replace(/^\/v1/, "")}`);
     }
+    this.#zk = options.zk && { domain, directory: options.zk, fetch: this.fetch };
     this.#follower =
       settlement && new SettlementFollower({ ...settlement, settlement: domain.verifyingContract, logger });
   }
@@ -86,13 +89,18 @@ export class OpenGradientClient {
   /**
    * Runs a tensor model.
    * @param inputs tensors by name, as nested arrays.
+   * @param options.mode how the answer is to be verified; with "zkml" its proof can be waited for. Default: as the node is.
    * @throws VerificationError, PaymentDeclinedError, GatewayRefusedError, of enclaves NoEnclaveError and EnclaveError
    */
-  async infer(model: string, inputs: Record<string, unknown>): Promise<InferenceResult> {
+  async infer(
+    model: string,
+    inputs: Record<string, unknown>,
+    { mode }: { mode?: "vanilla" | "zkml" | "tee" } = {},
+  ): Promise<InferenceResult> {
     const response = await this.fetch(this.baseUrl.replace(/\/v1$/, ROUTES.inference), {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ model, inputs }),
+      body: JSON.stringify({ model, inputs, mode }),
     });
     const answer = (await response.json()) as {
       outputs: Record<string, unknown>;
@@ -129,6 +137,17 @@ export class OpenGradientClient {
     this.#following ??= this.#follower.start();
     await this.#following;
     return this.#follower.settled(signed, operator, timeoutMs);
+  }
+
+  /**
+   * Waits for the proof of an answer in mode ZKML, and verifies it here, by itself: against the model's commitment on chain, for this request.
+   * @throws ProofError, ProofTimeoutError, UnknownReceiptError
+   */
+  async waitForProof(requestId: Hex, { timeoutMs }: { timeoutMs: number }): Promise<ProvenTensors> {
+    if (this.#zk === undefined) throw new Error("Expected the option `zk`, to check proofs with");
+    const { signed } = this.#receipt(requestId);
+    const { domain, directory, fetch } = this.#zk;
+    return awaitProof(signed, { baseUrl: this.baseUrl, domain, directory, fetch, timeoutMs });
   }
 
   /** Ends following the chain, and connections to enclaves. */

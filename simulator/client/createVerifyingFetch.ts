@@ -26,6 +26,8 @@ import { IDEMPOTENCY_HEADER, paymentKeyOf } from "./SignedPayment.ts";
 import { payerOptions, type PaymentOptions } from "./paymentOptions.ts";
 import type { SignerDirectory } from "./SignerDirectory.ts";
 import { streamVerifier } from "./StreamVerifier.ts";
+import type { ZkDirectory } from "../zkml/ZkDirectory.ts";
+import { modeAskedFor, requireProvable, zkAnswerHashes } from "./zkAnswer.ts";
 import { UnansweredPayments, type UnansweredPayment } from "./UnansweredPayments.ts";
 
 /** Which version of a model a name means, as the client knows it: from ModelRegistry, or pinned. */
@@ -39,6 +41,8 @@ export interface VerifyingFetchOptions extends PaymentOptions {
   domain: SettlementDomain;
   signers: SignerDirectory;
   models?: ModelDirectory;
+  /** What answers of zk models are checked with: their receipts are about words. Without it such answers are refused. */
+  zk?: ZkDirectory;
   /** Verification modes that will do. Default: all. */
   modes?: readonly Mode[];
   /** The enclave whose second signature, OpenGradient's, answers must carry too. Default: none. */
@@ -257,8 +261,12 @@ export class VerifyingFetch {
     const privateSalt = sealed === undefined && asksForPrivacy(headers) ? saltOf(answer) : undefined;
     const hashed = (what: "input" | "output", plain: Hex): Hex =>
       sealed?.receiptHash(what, plain) ?? (privateSalt === undefined ? plain : blindedHash(privateSalt, what, plain));
-    const { models, modes = Object.values(Mode), clockToleranceSeconds = 300, signers, tee, onReceipt } = this.#options;
-    const { model } = JSON.parse(body.toString("utf8")) as { model: string };
+    const { models, zk, clockToleranceSeconds = 300, signers, tee, onReceipt } = this.#options;
+    const request = JSON.parse(body.toString("utf8")) as { model: string; inputs?: unknown };
+    const { model } = request;
+    const asked = kind === "inference" ? modeAskedFor(request) : undefined;
+    const modes = (this.#options.modes ?? Object.values(Mode)).filter((mode) => asked === undefined || mode === asked);
+    const words = kind === "inference" && zk ? await zkAnswerHashes(zk, request, answer) : undefined;
     const modelId = await models?.modelIdOf(model);
     const usage = usageOf(answer);
     if (authorization.scheme !== "exact") requirePlausible(usage, body);
@@ -268,8 +276,8 @@ export class VerifyingFetch {
       {
         payment: key,
         fee: expectedFee(payment, usage, bounds),
-        inputHash: hashed("input", hash),
-        outputHash: hashed("output", outputHash),
+        inputHash: hashed("input", words?.inputHash ?? hash),
+        outputHash: hashed("output", words?.outputHash ?? outputHash),
         ...(modelId !== undefined && { modelId }),
         modes,
         servedFrom: BigInt(sentAt - clockToleranceSeconds),
@@ -278,6 +286,9 @@ export class VerifyingFetch {
       this.#hasher,
       signers,
     );
+    if (checked.signed.receipt.mode === Mode.Zkml && zk !== undefined) {
+      await requireProvable(zk, checked.signed.receipt.modelId);
+    }
     if (tee !== undefined) {
       checkTeeAnswer(answer, checked.signed, tee, {
         requestHash: teeRequestHash(kind, body, hash),

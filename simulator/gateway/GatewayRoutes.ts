@@ -17,6 +17,7 @@ import { paymentResponse } from "./payments/paymentResponse.ts";
 import { refused } from "./payments/SignedPayment.ts";
 import type { SessionKeeper } from "./payments/SessionKeeper.ts";
 import type { SessionStore } from "./payments/SessionStore.ts";
+import { addProofsRoute } from "./proofsRoute.ts";
 import { parseModelRequest, routeOf, ROUTES, type ModelRequest } from "./requestSchemas.ts";
 import type { RequestStore } from "./RequestStore.ts";
 import { parseSealedRequest, SealedRefusedError } from "./sealedRequests.ts";
@@ -71,6 +72,7 @@ export class GatewayRoutes {
       app.post(routeOf(kind), (request, reply) => this.#serve(kind, request, reply));
     }
     addSettlementsRoute(app, this.#options.http, this.#options.settlements);
+    addProofsRoute(app, this.#options);
     app.get(SEALED_CONFIG_ROUTE, (_request, reply) =>
       reply.type(OHTTP_KEYS).header("cache-control", "no-store").send(this.#options.directory.keyConfigs()),
     );

@@ -5,6 +5,10 @@ import { tokenPriceSchema, type TokenPrice } from "../pricing/TokenPrice.ts";
 import { parseKeyConfigs, type SealingPublicKey } from "../ohttp/keyConfig.ts";
 import { addressSchema, bytes32Schema, uint96Schema, type Hex } from "../receipts/types.ts";
 
+import type { OfferedModel } from "../nodes/InferenceNode.ts";
+import { zkManifestSchema } from "../zkml/proofJson.ts";
+import { defineShape } from "../zkml/shape.ts";
+
 /** How the gateway reaches one of its operator's nodes. */
 export interface NodeEndpoint {
   /** Base URL, without a slash at the end. */
@@ -34,6 +38,8 @@ export interface Offer {
   operator: Hex;
   /** For a node that opens sealed requests. */
   sealing?: NodeSealing;
+  /** Of a zk model, whose receipts are about words. */
+  zk?: OfferedModel;
 }
 
 /** What requests are sealed with for a node. */
@@ -44,6 +50,13 @@ export interface NodeSealing {
   /** The enclave it runs in. */
   teeId?: Hex | undefined;
 }
+
+const offeredModelSchema = z
+  .object({ shape: z.array(z.int()), manifest: zkManifestSchema, inputScales: z.array(z.int()) })
+  .transform(({ shape: dims, manifest, inputScales }): OfferedModel => {
+    const { inputs, outputs, outputScale } = manifest;
+    return { shape: defineShape(dims.join("-"), dims), manifest, inputScales, inputs, outputs, outputScale };
+  });
 
 const modelsSchema = z.object({
   models: z.array(
@@ -57,6 +70,7 @@ const modelsSchema = z.object({
       maxOutputTokens: z.int().min(1).optional(),
       payout: addressSchema,
       operator: addressSchema,
+      zk: offeredModelSchema.optional(),
     }),
   ),
   sealing: z
@@ -84,7 +98,8 @@ interface Known {
 
 /** What the nodes behind the gateway offer, asked again and again. A node that stops answering keeps its offers, as down. */
 export class NodeDirectory {
-  readonly #nodes: readonly NodeEndpoint[];
+  /** Every node that is configured. */
+  readonly nodes: readonly NodeEndpoint[];
   readonly #logger: Logger;
   readonly #pollMs: number;
   readonly #timeoutMs: number;
@@ -94,7 +109,7 @@ export class NodeDirectory {
   #turn = 0;
 
   constructor({ nodes, logger, pollMs = 5_000, timeoutMs = 2_000 }: NodeDirectoryOptions) {
-    this.#nodes = nodes;
+    this.nodes = nodes;
     this.#logger = logger;
     this.#pollMs = pollMs;
     this.#timeoutMs = timeoutMs;
@@ -117,7 +132,7 @@ export class NodeDirectory {
   }
 
   async refresh(): Promise<void> {
-    await Promise.all(this.#nodes.map((node) => this.#ask(node)));
+    await Promise.all(this.nodes.map((node) => this.#ask(node)));
   }
 
   /**
@@ -161,11 +176,11 @@ export class NodeDirectory {
 
   /** The configured node at `url`, to finish what an earlier run began there. */
   nodeAt(url: string): NodeEndpoint | undefined {
-    return this.#nodes.find((node) => node.url === url);
+    return this.nodes.find((node) => node.url === url);
   }
 
   health(): { url: string; up: boolean }[] {
-    return this.#nodes.map((node) => ({ url: node.url, up: this.isUp(node) }));
+    return this.nodes.map((node) => ({ url: node.url, up: this.isUp(node) }));
   }
 
   async #ask(node: NodeEndpoint): Promise<void> {
@@ -179,7 +194,7 @@ export class NodeDirectory {
       if (statusCode !== 200) throw new Error(`Expected 200, found ${statusCode}`);
       const { models, sealing } = modelsSchema.parse(answer);
       const offers = models.map(
-        ({ id, modelId, kind, modes, feeWei, tokenPrice, maxOutputTokens, payout, operator }) => ({
+        ({ id, modelId, kind, modes, feeWei, tokenPrice, maxOutputTokens, payout, operator, zk }) => ({
           node,
           model: id,
           modelId,
@@ -191,6 +206,7 @@ export class NodeDirectory {
           ...(tokenPrice && { tokenPrice }),
           ...(maxOutputTokens !== undefined && { maxOutputTokens }),
           ...(sealing && { sealing }),
+          ...(zk && { zk }),
         }),
       );
       this.#known.set(node.url, { offers, up: true });

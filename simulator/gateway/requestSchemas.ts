@@ -12,7 +12,11 @@ import {
   type SettlementType,
 } from "../receipts/settlementType.ts";
 import type { Hex } from "../receipts/types.ts";
+import { ModelInputError } from "../models/ModelError.ts";
+import { requestWords } from "../zkml/jsonTensors.ts";
+import { tensorHash } from "../zkml/tensorHash.ts";
 import { GatewayError } from "./GatewayError.ts";
+import type { Offer } from "./NodeDirectory.ts";
 import type { SealedFor } from "./sealedRequests.ts";
 
 /** Where each kind of request is served, by the gateway and by the nodes behind it. */
@@ -122,14 +126,18 @@ export function parseModelRequest(kind: RequestKind, raw: Buffer, headers: Incom
 
 /**
  * `inputHash` of the receipt the answer must carry; undefined for a sealed request, of which only the client can tell.
+ * @param offer whose model is asked: of a zk model the hash is over words.
  * @throws GatewayError 400 for a body that has none, e.g. one with a member name twice.
  */
-export function inputHashOf({ kind, raw }: ModelRequest): Hex | undefined {
+export function inputHashOf({ kind, raw }: ModelRequest, { zk }: Pick<Offer, "zk">): Hex | undefined {
   if (kind === "sealed") return undefined;
   try {
-    return inputHash(kind, raw);
+    const hash = inputHash(kind, raw);
+    if (zk === undefined) return hash;
+    const { inputs } = JSON.parse(raw.toString("utf8")) as { inputs: unknown };
+    return tensorHash(requestWords(zk, inputs));
   } catch (error) {
-    if (error instanceof InvalidJsonError || error instanceof InvalidRequestError) {
+    if (error instanceof InvalidJsonError || error instanceof InvalidRequestError || error instanceof ModelInputError) {
       throw invalid(error.code, error.message);
     }
     throw error;

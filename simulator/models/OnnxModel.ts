@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises";
 
-import { InferenceSession, type Tensor } from "onnxruntime-node";
+import { InferenceSession, Tensor } from "onnxruntime-node";
 import { keccak256 } from "../receipts/keccak.ts";
 import type { Hex } from "../receipts/types.ts";
 
 import { isElementType, type NestedArray, tensorFromJson, tensorToJson, type TensorSpec } from "./jsonTensor.ts";
-import { ModelInputError, ModelLoadError } from "./ModelError.ts";
+import { ModelInputError, ModelLoadError, ModelOutputError } from "./ModelError.ts";
 
 export interface OnnxModelOptions {
   /** Most elements that one input tensor may have. Default 1,000,000. */
@@ -68,6 +68,32 @@ export class OnnxModel {
    * @throws ModelOutputError when a result is not finite.
    */
   async run(inputs: Readonly<Record<string, unknown>>): Promise<Record<string, NestedArray>> {
+    const results = await this.#tracked(this.#session.run(this.#feeds(inputs)));
+    return Object.fromEntries(
+      this.outputs.map(({ name }) => [name, tensorToJson(name, results[name] as Tensor)] as const),
+    );
+  }
+
+  /** Checks what `run` would. @throws ModelInputError */
+  checkInputs(inputs: Readonly<Record<string, unknown>>): void {
+    this.#feeds(inputs);
+  }
+
+  /**
+   * The first output as `run` would give it, had the model computed these values; what the model leaves free of its shape is 1.
+   * @throws ModelOutputError when the shape has another number of elements.
+   */
+  outputsOf(values: readonly number[]): Record<string, NestedArray> {
+    const [spec] = this.outputs;
+    const dims = spec?.shape.map((size) => (typeof size === "number" && size > 0 ? size : 1)) ?? [];
+    const elements = dims.reduce((product, size) => product * size, 1);
+    if (spec === undefined || elements !== values.length) {
+      throw new ModelOutputError(`the model's output has ${elements} elements, found ${values.length}`);
+    }
+    return { [spec.name]: tensorToJson(spec.name, new Tensor("float64", Float64Array.from(values), dims)) };
+  }
+
+  #feeds(inputs: Readonly<Record<string, unknown>>): Record<string, Tensor> {
     const free = new Map<string, number>();
     const feeds: Record<string, Tensor> = {};
     for (const spec of this.inputs) {
@@ -80,10 +106,7 @@ export class OnnxModel {
     if (unknown !== undefined) {
       throw new ModelInputError(`unknown input "${unknown}"; the model takes ${names(this.inputs)}`);
     }
-    const results = await this.#tracked(this.#session.run(feeds));
-    return Object.fromEntries(
-      this.outputs.map(({ name }) => [name, tensorToJson(name, results[name] as Tensor)] as const),
-    );
+    return feeds;
   }
 
   /** Frees the native session when the last run has ended. The model cannot be used afterwards. */

@@ -13,7 +13,7 @@ import { type TokenPrice, tokenPriceToJson } from "../pricing/TokenPrice.ts";
 import { openForm } from "./AnswerForm.ts";
 import { Cancellation } from "./Cancellation.ts";
 import { createNodeServer, type NodeAnswer } from "./createNodeServer.ts";
-import { NodeError, toNodeError } from "./NodeError.ts";
+import { modeNotServed, NodeError, toNodeError } from "./NodeError.ts";
 import {
   type PaidAnswer,
   PaidAnswers,
@@ -25,8 +25,17 @@ import type { NodePayment } from "./paymentHeader.ts";
 import type { ReceiptPlace } from "./ReceiptPlaces.ts";
 import type { ReceiptStore } from "./ReceiptStore.ts";
 import type { RequestBody } from "./RequestBody.ts";
+import type { ZkManifest } from "../zkml/manifest.ts";
+import type { TensorLayout } from "../zkml/quantise/ZkModel.ts";
+import type { ReceiptTensors, TensorProof } from "../receipts/tensors.ts";
+import type { ProofContext } from "../zkml/context.ts";
+import type { PublishedModel } from "../zkml/ZkDirectory.ts";
 import { SealedRequests } from "./SealedRequests.ts";
+import { ProofDesk, type ProofDeskOptions } from "./zk/ProofDesk.ts";
 import type { SealedAnswer, SealedCall } from "./SealedRoutes.ts";
+
+/** What there is to say of a zk model that is for sale. */
+export type OfferedModel = TensorLayout & { manifest: ZkManifest };
 
 /** A model a node sells. */
 export interface ModelOffer {
@@ -40,6 +49,8 @@ export interface ModelOffer {
   tokenPrice?: TokenPrice;
   /** Most tokens of one answer, where the model counts them: what a request without a limit of its own may cost. */
   maxOutputTokens?: number;
+  /** Of a zk model: what turns its tensors into the words that receipts are about. */
+  zk?: OfferedModel;
 }
 
 export interface InferenceNodeOptions {
@@ -74,6 +85,8 @@ export interface InferenceNodeOptions {
   sealing?: SealingKey;
   /** Unix seconds for `servedAt`. Default: the wall clock; a simulation that moves chain time passes its own. */
   nowSeconds?: () => number;
+  /** Proves answers of zk models: with it they are served in mode ZKML too. Needs a signer of its own, since an enclave's key is not for that. */
+  proving?: ProofDeskOptions;
 }
 
 /** What a model is given besides the request. */
@@ -93,6 +106,8 @@ export interface CompletedInference {
   output: string;
   /** The same as an enclave states it, where that is another text. */
   teeOutput?: string;
+  /** Of a zk model: its words, which the receipt's output hash is over, and not that text. */
+  outWords?: readonly bigint[];
   /** What it is charged by, where it is charged by use. */
   usage?: TokenUsage;
   /** The JSON answer, or the last chunk of the event stream, to which the receipt is added. A `JsonText` passes as it is. */
@@ -103,7 +118,18 @@ export interface CompletedInference {
 export interface PreparedInference {
   offer: ModelOffer;
   streamed: boolean;
+  /** Of a zk model, what is asked for: its words, which the receipt's input hash is over. */
+  inWords?: readonly bigint[];
+  /** What the client asks for; undefined leaves it to the node. */
+  mode?: Mode;
   run: (context: InferenceContext) => Promise<CompletedInference>;
+}
+
+/** An answer as `infer` gives it. */
+export interface Inferred {
+  output: string;
+  /** Of a zk model; the receipt's hashes are over them, and not over the texts. */
+  tensors?: ReceiptTensors;
 }
 
 /** A request that a node has read for who sells its answer in the same process. */
@@ -123,7 +149,8 @@ export abstract class InferenceNode {
   /** What this node's receipts say of how its answers are verified. */
   readonly mode: Mode;
   protected readonly enclave: EnclaveIdentity | undefined;
-  readonly #options: Required<Omit<InferenceNodeOptions, "sealing" | "signer" | "enclave">>;
+  readonly #options: Required<Omit<InferenceNodeOptions, "sealing" | "signer" | "enclave" | "proving">>;
+  readonly #proofs: ProofDesk | undefined;
   readonly #sealed: SealedRequests | undefined;
   readonly #kinds: readonly RequestKind[];
   readonly #paid: PaidAnswers;
@@ -133,7 +160,12 @@ export abstract class InferenceNode {
   readonly #running = new Set<Running>();
   #port: number;
 
-  protected constructor(options: InferenceNodeOptions, kinds: readonly RequestKind[]) {
+  /** @param models of the zk models that are served, by version; filled before `start`. */
+  protected constructor(
+    options: InferenceNodeOptions,
+    kinds: readonly RequestKind[],
+    models: ReadonlyMap<Hex, PublishedModel> = new Map(),
+  ) {
     this.#options = {
       host: "127.0.0.1",
       port: 0,
@@ -147,10 +179,13 @@ export abstract class InferenceNode {
       operator: options.operator.toLowerCase() as Hex,
       payout: options.payout.toLowerCase() as Hex,
     };
-    const { enclave, signer = enclave?.signer } = options;
+    const { enclave, signer = enclave?.signer, proving } = options;
     if (signer === undefined) throw new TypeError("Expected a signer, or the enclave that has one");
     if (enclave !== undefined && signer !== enclave.signer) {
       throw new TypeError("Expected the enclave's signer: receipts of mode TEE are signed by an attested key");
+    }
+    if (enclave !== undefined && proving !== undefined) {
+      throw new TypeError("Expected no prover in an enclave: its key signs receipts of mode TEE alone");
     }
     this.signer = signer;
     this.enclave = enclave;
@@ -159,9 +194,19 @@ export abstract class InferenceNode {
     this.#kinds = kinds;
     this.#port = this.#options.port;
     this.store = options.store;
-    const { mode } = this;
+    const { mode, store } = this;
+    const { domain, logger } = options;
+    this.#proofs =
+      proving &&
+      new ProofDesk({
+        ...proving,
+        ...{ domain, models, logger },
+        store: store.proofs,
+        onProven: () => store.announceProof(),
+      });
+    const proofs = this.#proofs;
     const run: PaidAnswersOptions["run"] = (prepared, context) => this.#run(prepared, context);
-    this.#paid = new PaidAnswers({ ...this.#options, signer, mode, enclave, run });
+    this.#paid = new PaidAnswers({ ...this.#options, signer, mode, enclave, proofs, run });
   }
 
   /** What this node can serve now. */
@@ -197,6 +242,7 @@ export abstract class InferenceNode {
       models: () => this.#modelList(),
       placeOf: (requestId) => this.placeOf(requestId),
       answer: (kind, body, payment) => this.#answer(kind, body, payment),
+      proof: (requestId) => this.#proofs?.find(requestId) ?? Promise.resolve(undefined),
       sealed: this.#sealed && {
         keyConfigs: this.#sealed.keyConfigs,
         teeId: this.enclave?.teeId,
@@ -206,6 +252,7 @@ export abstract class InferenceNode {
     await server.listen({ host, port: this.#port });
     this.#port = (server.server.address() as AddressInfo).port;
     this.#server = server;
+    this.#proofs?.start();
     logger.info({ url: this.url, models: this.offers.map(({ id }) => id) }, "inference node listens");
   }
 
@@ -214,6 +261,7 @@ export abstract class InferenceNode {
     this.#stopping = new NodeError(503, "node_stopping", "the node is stopping; nothing was charged");
     for (const inference of this.#running) inference.end(this.#stopping);
     await this.#paid.drained();
+    await this.#proofs?.stop();
     // Those who wait are told why before their connections are closed.
     await new Promise(setImmediate);
     await this.#server?.close();
@@ -276,15 +324,16 @@ export abstract class InferenceNode {
    * Runs a request that is paid for in another way than by a gateway: no receipt, nothing stored.
    *
    * @param modelId The version that was paid for; another one is not run.
-   * @returns the text whose keccak256 is the receipt's output hash.
+   * @returns the answer's text, whose keccak256 is the receipt's output hash unless the model is a zk model.
    * @throws NodeError
    */
-  async infer(kind: RequestKind, body: Uint8Array, modelId: Hex): Promise<{ output: string }> {
+  async infer(kind: RequestKind, body: Uint8Array, modelId: Hex): Promise<Inferred> {
     try {
       const prepared = this.#prepareModel(kind, body, modelId);
       const context = { id: "", created: this.#options.nowSeconds(), emit: () => undefined };
-      const { output } = await this.#run(prepared, context);
-      return { output };
+      const { output, outWords } = await this.#run(prepared, context);
+      const { inWords } = prepared;
+      return { output, ...(inWords && outWords && { tensors: { inWords, outWords } }) };
     } catch (error) {
       throw toNodeError(error);
     }
@@ -293,6 +342,20 @@ export abstract class InferenceNode {
   /** How far the settlement of an answer's receipt has come; undefined for a request without an answer. */
   placeOf(requestId: Hex): ReceiptPlace | undefined {
     return this.store.placeOf(requestId);
+  }
+
+  /** Whether answers of zk models can be proven here. */
+  get proves(): boolean {
+    return this.#proofs !== undefined;
+  }
+
+  /**
+   * Proves an answer that `infer` gave.
+   * @throws NodeError 400 where nothing is proven; ProverError
+   */
+  prove(context: ProofContext, inWords: readonly bigint[]): Promise<ReceiptTensors & { proof: TensorProof }> {
+    if (this.#proofs === undefined) throw modeNotServed("ZKML");
+    return this.#proofs.prove(context, inWords);
   }
 
   async #answer(kind: RequestKind, body: Buffer, payment: NodePayment): Promise<NodeAnswer> {
@@ -369,9 +432,10 @@ export abstract class InferenceNode {
 
   #modelList(): object[] {
     const { operator, payout } = this.#options;
-    const modes = [this.mode];
-    return this.offers.map(({ id, modelId, feeWei, tokenPrice, maxOutputTokens }) => ({
-      ...{ id, modelId, kind: this.modelKind, modes, feeWei: feeWei.toString(), payout, operator },
+    return this.offers.map(({ id, modelId, feeWei, tokenPrice, maxOutputTokens, zk }) => ({
+      ...{ id, modelId, kind: this.modelKind, feeWei: feeWei.toString(), payout, operator },
+      modes: [this.mode, ...(zk !== undefined && this.proves ? [Mode.Zkml] : [])],
+      ...(zk && { zk: { shape: zk.shape.dims, manifest: zk.manifest, inputScales: zk.inputScales } }),
       ...(tokenPrice && { tokenPrice: tokenPriceToJson(tokenPrice) }),
       ...(maxOutputTokens !== undefined && { maxOutputTokens }),
     }));

@@ -13,9 +13,17 @@ export class NodeError extends Error {
   readonly type: ErrorType;
   /** Stable, for programs. */
   readonly code: string;
+  /** Seconds after which trying again makes sense. */
+  readonly retryAfterSeconds?: number;
 
-  constructor(status: number, code: string, message: string, options?: ErrorOptions) {
+  constructor(
+    status: number,
+    code: string,
+    message: string,
+    options: ErrorOptions & { retryAfterSeconds?: number } = {},
+  ) {
     super(message, options);
+    if (options.retryAfterSeconds !== undefined) this.retryAfterSeconds = options.retryAfterSeconds;
     this.status = status;
     this.code = code;
     this.type = typeOf(status);
@@ -44,3 +52,7 @@ export function toNodeError(error: unknown): NodeError {
   if (error instanceof ModelOutputError) return new NodeError(422, error.code, error.message, { cause: error });
   return new NodeError(500, "internal_error", "the node failed; nothing was charged", { cause: error });
 }
+
+/** The node answers, but not in the mode that is asked for. */
+export const modeNotServed = (mode: string): NodeError =>
+  new NodeError(400, "mode_not_served", `mode ${mode} is not served here for this model; see its \`modes\``);

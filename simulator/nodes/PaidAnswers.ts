@@ -16,21 +16,24 @@ import { feeOf } from "../receipts/tariff.ts";
 import { signTeeFields, teeRequestHash } from "../receipts/teeReceipt.ts";
 import {
   type Hex,
-  type Mode,
+  Mode,
   type Receipt,
   type SettlementDomain,
   type SignedReceipt,
   signedReceiptToJson,
 } from "../receipts/types.ts";
+import { manifestHash } from "../zkml/manifest.ts";
+import { tensorHash } from "../zkml/tensorHash.ts";
 import { AnswerFlight } from "./AnswerFlight.ts";
 import type { AnswerForm } from "./AnswerForm.ts";
 import type { NodeAnswer } from "./createNodeServer.ts";
 import type { CompletedInference, InferenceContext, PreparedInference } from "./InferenceNode.ts";
 import { JsonText, withMembers } from "./JsonText.ts";
-import { NodeError, toNodeError } from "./NodeError.ts";
+import { modeNotServed, NodeError, toNodeError } from "./NodeError.ts";
 import type { NodePayment } from "./paymentHeader.ts";
 import type { ReceiptStore, StoredAnswer } from "./ReceiptStore.ts";
 import { bodyHashOf } from "./RequestBody.ts";
+import type { ProofDesk } from "./zk/ProofDesk.ts";
 
 export interface PaidAnswersOptions {
   domain: SettlementDomain;
@@ -39,6 +42,8 @@ export interface PaidAnswersOptions {
   signer: Signer;
   mode: Mode;
   enclave: EnclaveIdentity | undefined;
+  /** Of a node that serves mode ZKML. */
+  proofs: ProofDesk | undefined;
   store: ReceiptStore;
   maxConcurrent: number;
   nowSeconds: () => number;
@@ -173,10 +178,13 @@ export class PaidAnswers {
     if (payment.asset !== asset) {
       throw new NodeError(400, "wrong_asset", `fees are paid in ${asset}, found ${payment.asset}`);
     }
-    const hash = bought.inputHash ?? inputHash(kind, body);
-    const teeHash = enclave && teeRequestHash(kind, body, hash);
+    // what has no hash is no request that two programs read alike
+    const textHash = bought.inputHash ?? inputHash(kind, body);
     const servable = prepare();
-    const { offer, streamed } = servable.prepared;
+    const { offer, streamed, inWords } = servable.prepared;
+    const hash = inWords ? tensorHash(inWords) : textHash;
+    const teeHash = enclave && teeRequestHash(kind, body, hash);
+    const mode = this.#modeOf(servable, payment);
     // charged by use, it is at most that much; how much it has to be is between the operator's gateway and the client
     if (payment.tariff === undefined && payment.feeWei < offer.feeWei) {
       throw new NodeError(402, "fee_too_low", `the fee is ${offer.feeWei} wei, found ${payment.feeWei}`);
@@ -189,7 +197,7 @@ export class PaidAnswers {
     void this.#fly(
       flight,
       servable,
-      { requestId, inputHash: hash, payment },
+      { requestId, inputHash: hash, payment, mode },
       teeHash && { hash: teeHash, form: teeSignature },
       along,
     );
@@ -200,18 +208,24 @@ export class PaidAnswers {
   async #fly(
     flight: AnswerFlight,
     { prepared, form }: Servable,
-    { requestId, inputHash: hash, payment }: Pick<Bought, "requestId" | "payment"> & { inputHash: Hex },
+    {
+      requestId,
+      inputHash: hash,
+      payment,
+      mode,
+    }: Pick<Bought, "requestId" | "payment"> & { inputHash: Hex; mode: Mode },
     wanted: { hash: Hex; form: TeeSignature } | undefined,
     along: WrittenAlong | undefined,
   ): Promise<void> {
-    const { operator, signer, mode, enclave, store, run, nowSeconds, logger } = this.#options;
-    const { offer, streamed } = prepared;
+    const { operator, signer, enclave, store, proofs, run, nowSeconds, logger } = this.#options;
+    const { offer, streamed, inWords } = prepared;
     try {
       const emit = streamed ? (chunk: object) => flight.emit(form.event(chunk)) : () => undefined;
       const context = { id: requestId.slice(2, 34), created: nowSeconds(), emit };
-      const { output, teeOutput, usage, answer } = await run(prepared, context);
+      const { output, outWords, teeOutput, usage, answer } = await run(prepared, context);
       const servedAt = BigInt(nowSeconds());
-      const outputHash = keccak256(output);
+      const textHash = keccak256(output);
+      const outputHash = outWords ? tensorHash(outWords) : textHash;
       // nobody who sees the receipt can guess what it is about, except with the salt; a sealed request's is secret already
       const salt = payment.settlement === "private" && form.kind !== "sealed" ? toHex(randomBytes(32)) : undefined;
       const receipt = this.#sign({
@@ -229,10 +243,11 @@ export class PaidAnswers {
         operator,
         signer: signer.address,
         ...(salt !== undefined && { salt }),
+        ...(offer.zk && { zk: { manifestHash: manifestHash(offer.zk.manifest) } }),
       });
       const statement = wanted && {
         requestHash: wanted.hash,
-        outputHash: teeOutput === undefined ? outputHash : keccak256(teeOutput),
+        outputHash: teeOutput === undefined ? textHash : keccak256(teeOutput),
         timestamp: servedAt,
       };
       // with the answer, so that of a sealed one nobody but the client sees these hashes
@@ -240,10 +255,19 @@ export class PaidAnswers {
       const tee = statement && enclave && (await signTeeFields(enclave, statement, together));
       const last = form.end(withMembers(answer, { ...tee, opengradient }));
       const content = flight.text + last;
+      // what is blinded in the receipt is not published beside it
+      const open = salt === undefined && form.kind !== "sealed";
+      const tensors = open &&
+        inWords &&
+        outWords && {
+          ...{ modelId: offer.modelId, requester: payment.payer, toProve: mode === Mode.Zkml },
+          tensors: { inWords, outWords },
+        };
       await store.add(
-        { kind: form.kind, bodyHash: flight.bodyHash, streamed, content, receipt },
+        { kind: form.kind, bodyHash: flight.bodyHash, streamed, content, receipt, ...(tensors && { tensors }) },
         { receiptJson, along: along && (() => along(receipt)), individual: payment.settlement === "individual" },
       );
+      if (tensors && tensors.toProve) proofs?.add({ requestId, ...tensors });
       flight.receipt = receipt;
       flight.emit(last);
       flight.end();
@@ -261,6 +285,22 @@ export class PaidAnswers {
     } finally {
       this.#flights.delete(requestId);
     }
+  }
+
+  /** What the receipt will say. @throws NodeError for what is not served, or not now. */
+  #modeOf({ prepared, form }: Servable, { settlement }: NodePayment): Mode {
+    const { mode, proofs } = this.#options;
+    const wanted = prepared.mode ?? mode;
+    if (wanted === mode) return mode;
+    if (wanted !== Mode.Zkml || proofs === undefined || prepared.inWords === undefined) {
+      throw modeNotServed(Object.keys(Mode)[wanted] ?? String(wanted));
+    }
+    // a proof says the words, and blinded hashes cannot be computed from them
+    if (settlement === "private" || form.kind === "sealed") {
+      throw new NodeError(400, "zkml_not_private", "a proven answer is published with its tensors: ask for no privacy");
+    }
+    proofs.requireRoom();
+    return wanted;
   }
 
   #sign(receipt: Receipt): SignedReceipt {

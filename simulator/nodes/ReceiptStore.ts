@@ -5,6 +5,7 @@ import type { PaidKind } from "../receipts/hashes.ts";
 import { type Hex, type SignedReceipt, signedReceiptSchema, signedReceiptToJson } from "../receipts/types.ts";
 import type { BatchPlace, ReceiptSource, StoredReceipt } from "../settlement/ReceiptSource.ts";
 import { type ReceiptPlace, ReceiptPlaces } from "./ReceiptPlaces.ts";
+import { type AnswerTensors, MAY_SETTLE, parseTensors, ProofStore } from "./zk/ProofStore.ts";
 
 /** An answer as it left, or will leave, the node. */
 export interface StoredAnswer {
@@ -16,6 +17,8 @@ export interface StoredAnswer {
   /** Of a sealed answer, lines of base64: what is stored is as little readable as what is sent. */
   content: string;
   receipt: SignedReceipt;
+  /** Of a zk model's answer. In mode ZKML its receipt settles once it is proven. */
+  tensors?: AnswerTensors;
 }
 
 export interface AddOptions {
@@ -47,7 +50,16 @@ const SCHEMA = `
   ) STRICT;
   CREATE INDEX IF NOT EXISTS waiting_individual ON individual (request_id) WHERE waiting = 1;`;
 
-const WAITING = "SELECT receipt, stored_at_ms FROM answers WHERE batch_id IS NULL";
+/** Those whose proof is still to come may not settle. */
+const WAITING = `
+  SELECT receipt, stored_at_ms, tensors FROM answers LEFT JOIN tensors USING (request_id)
+  WHERE batch_id IS NULL AND ${MAY_SETTLE}`;
+
+interface UnbatchedRow {
+  receipt: string;
+  stored_at_ms: number;
+  tensors: string | null;
+}
 
 interface AnswerRow {
   kind: PaidKind;
@@ -62,6 +74,8 @@ interface AnswerRow {
  * come at the same time share a commit, and so the cost of its sync.
  */
 export class ReceiptStore implements ReceiptSource {
+  /** Proofs of what was answered in mode ZKML. */
+  readonly proofs: ProofStore;
   readonly #commits: GroupCommit;
   readonly #insert: StatementSync;
   readonly #find: StatementSync;
@@ -81,6 +95,7 @@ export class ReceiptStore implements ReceiptSource {
     this.#commits = typeof place === "string" ? new GroupCommit(place) : place;
     const { database } = this.#commits;
     database.exec(SCHEMA);
+    this.proofs = new ProofStore(this.#commits);
     this.#insert = database.prepare(
       "INSERT INTO answers (request_id, kind, body_hash, streamed, content, receipt, stored_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
     );
@@ -88,8 +103,8 @@ export class ReceiptStore implements ReceiptSource {
       "SELECT kind, body_hash, streamed, content, receipt FROM answers WHERE request_id = ?",
     );
     const apart = "(SELECT request_id FROM individual WHERE waiting = 1)";
-    this.#unbatched = database.prepare(`${WAITING} AND request_id NOT IN ${apart} ORDER BY sequence LIMIT ?`);
-    this.#individual = database.prepare(`${WAITING} AND request_id IN ${apart} ORDER BY sequence LIMIT ?`);
+    this.#unbatched = database.prepare(`${WAITING} AND request_id NOT IN ${apart} ORDER BY answers.sequence LIMIT ?`);
+    this.#individual = database.prepare(`${WAITING} AND request_id IN ${apart} ORDER BY answers.sequence LIMIT ?`);
     this.#setApart = database.prepare("INSERT INTO individual (request_id) VALUES (?)");
     this.#mark = database.prepare("UPDATE answers SET batch_id = ? WHERE request_id = ?");
     this.#take = database.prepare("UPDATE individual SET waiting = 0 WHERE request_id = ?");
@@ -101,7 +116,7 @@ export class ReceiptStore implements ReceiptSource {
    */
   add(answer: StoredAnswer, options: AddOptions = {}): Promise<void> {
     const { receiptJson = JSON.stringify(signedReceiptToJson(answer.receipt)), along, individual = false } = options;
-    const { kind, bodyHash, streamed, content, receipt } = answer;
+    const { kind, bodyHash, streamed, content, receipt, tensors } = answer;
     const { requestId } = receipt.receipt;
     const storedAtMs = Date.now();
     return new Promise((resolve, reject) => {
@@ -109,6 +124,7 @@ export class ReceiptStore implements ReceiptSource {
         () => {
           this.#insert.run(requestId, kind, bodyHash, streamed ? 1 : 0, content, receiptJson, storedAtMs);
           if (individual) this.#setApart.run(requestId);
+          if (tensors !== undefined) this.proofs.insert(requestId, tensors);
           along?.();
         },
         (error) => {
@@ -137,12 +153,18 @@ export class ReceiptStore implements ReceiptSource {
     );
   }
 
+  /** Without those whose proof is still to come. */
   unbatched(limit: number): StoredReceipt[] {
     return waiting(this.#unbatched, limit);
   }
 
   individual(limit: number): StoredReceipt[] {
     return waiting(this.#individual, limit);
+  }
+
+  /** Tells the settler that a receipt may settle now, since its proof is there. */
+  announceProof(): void {
+    this.#announce();
   }
 
   markBatched(requestIds: readonly Hex[], batchId: Hex): void {
@@ -186,8 +208,12 @@ export class ReceiptStore implements ReceiptSource {
 }
 
 function waiting(statement: StatementSync, limit: number): StoredReceipt[] {
-  const rows = statement.all(limit) as unknown as { receipt: string; stored_at_ms: number }[];
-  return rows.map((row) => ({ ...parseReceipt(row.receipt), storedAtMs: row.stored_at_ms }));
+  const rows = statement.all(limit) as unknown as UnbatchedRow[];
+  return rows.map(({ receipt, stored_at_ms: storedAtMs, tensors }) => ({
+    ...parseReceipt(receipt),
+    storedAtMs,
+    ...(tensors !== null && { tensors: parseTensors(tensors) }),
+  }));
 }
 
 function parseReceipt(json: string): SignedReceipt {

@@ -14,6 +14,8 @@ import type { ReceiptPlace } from "./ReceiptPlaces.ts";
 import { addSealedRoutes, type SealedRoutesOptions } from "./SealedRoutes.ts";
 import { serverSentEvent } from "./serverSentEvent.ts";
 import { addSettlementRoute } from "./settlementRoute.ts";
+import type { ServedProof } from "./zk/ProofDesk.ts";
+import { addProofRoute } from "./zk/servedProof.ts";
 
 /** The paid routes by what they serve. */
 export const ROUTES: Readonly<Record<RequestKind, string>> = {
@@ -39,6 +41,8 @@ export interface NodeServerOptions {
   placeOf: (requestId: Hex) => ReceiptPlace | undefined;
   /** Rejects with an error that `toNodeError` understands. */
   answer: (kind: RequestKind, body: Buffer, payment: NodePayment) => Promise<NodeAnswer>;
+  /** The proof of an answer in mode ZKML, or how far it is; undefined for none. */
+  proof: (requestId: Hex) => Promise<ServedProof | undefined>;
   /** For a node that has a key to open sealed requests with. */
   sealed?: SealedRoutesOptions | undefined;
   logger: Logger;
@@ -46,7 +50,7 @@ export interface NodeServerOptions {
 
 /** The private HTTP API of an inference node, not yet listening. */
 export function createNodeServer(options: NodeServerOptions): FastifyInstance {
-  const { bearerToken, bodyLimitBytes, kinds, health, models, placeOf, answer, sealed, logger } = options;
+  const { bearerToken, bodyLimitBytes, kinds, health, models, placeOf, answer, proof, sealed, logger } = options;
   const server = Fastify({ bodyLimit: bodyLimitBytes, forceCloseConnections: true });
   const expected = digest(`Bearer ${bearerToken}`);
 
@@ -65,6 +69,7 @@ export function createNodeServer(options: NodeServerOptions): FastifyInstance {
     if (answered instanceof SealedRefusal) {
       return reply.code(answered.status).type(OHTTP_RESPONSE).send(answered.sealed);
     }
+    if (answered.retryAfterSeconds !== undefined) reply.header("retry-after", answered.retryAfterSeconds);
     return reply.code(answered.status).send(errorBody(answered));
   });
   server.setNotFoundHandler((request) => {
@@ -78,6 +83,7 @@ export function createNodeServer(options: NodeServerOptions): FastifyInstance {
   }));
   addSettlementRoute(server, placeOf);
   if (sealed !== undefined) addSealedRoutes(server, sealed);
+  addProofRoute(server, proof);
   for (const kind of kinds) {
     server.post(ROUTES[kind], async (request, reply) => {
       if (!Buffer.isBuffer(request.body)) throw new NodeError(400, "invalid_request", "expected a JSON body");

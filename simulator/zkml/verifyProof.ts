@@ -1,6 +1,6 @@
 import { type G1Point, type Groth16Proof, pairingIsOne, toG1, toG2 } from "./curve.ts";
 import { SCALAR_FIELD } from "./field.ts";
-import type { ShapeKey } from "./keys/ShapeKey.ts";
+import type { VerifyingKey } from "./keys/ShapeKey.ts";
 
 /**
  * Checks a proof as the shape's contract does: e(−A, B) · e(α, β) · e(M + Σ signal_i · IC_i, γ) · e(C, δ) = 1. Takes about 0.3 s.
@@ -10,7 +10,7 @@ import type { ShapeKey } from "./keys/ShapeKey.ts";
  * @returns false for anything that is no proof of these signals, whatever is wrong with it.
  */
 export function verifyProof(
-  key: ShapeKey,
+  key: VerifyingKey,
   commitment: G1Point,
   proof: Groth16Proof,
   signals: readonly bigint[],

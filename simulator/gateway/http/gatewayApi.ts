@@ -2,6 +2,7 @@ import { SEALED_CONFIG_ROUTE, SEALED_ROUTE } from "../../nodes/SealedRoutes.ts";
 import { OHTTP_CHUNKED_RESPONSE, OHTTP_KEYS, OHTTP_REQUEST, OHTTP_RESPONSE } from "../../ohttp/suite.ts";
 import { METRICS_ROUTE } from "../../http/metricsRoute.ts";
 import { OPENAPI_ROUTE, schemaRef, type ApiDescription, type Json } from "../../http/openApi.ts";
+import { PROOFS_ROUTE } from "../proofsRoute.ts";
 import { ROUTES } from "../requestSchemas.ts";
 import { SETTLEMENTS_ROUTE } from "../settlementsRoute.ts";
 import { MODEL_HEADER, TEE_HEADER } from "../sealedRequests.ts";
@@ -153,19 +154,34 @@ const get = (
   responses: { "200": { description, content }, "429": REFUSALS["429"] },
 });
 
+const REQUEST_ID = {
+  name: "requestId",
+  in: "path",
+  required: true,
+  description: "The answer's x-processing-hash",
+  schema: { type: "string", pattern: "^0x[0-9a-fA-F]{64}$" },
+};
+
+const answerProof: Json = {
+  operationId: "getProof",
+  summary: "The proof of an answer in mode zkML",
+  tags: ["Inference"],
+  parameters: [REQUEST_ID],
+  responses: {
+    "200": { description: "The proof, or why there will be none", content: json("AnswerProof") },
+    "202": { description: "It is to come", headers: RETRY_AFTER, content: json("AnswerProof") },
+    "400": refusal("That is no request id"),
+    "404": refusal("No answer in mode zkML was given to such a request"),
+    "429": REFUSALS["429"],
+    "503": REFUSALS["503"],
+  },
+};
+
 const settlement: Json = {
   operationId: "getSettlement",
   summary: "How far the settlement of an answer has come",
   tags: ["Inference"],
-  parameters: [
-    {
-      name: "requestId",
-      in: "path",
-      required: true,
-      description: "The answer's x-processing-hash",
-      schema: { type: "string", pattern: "^0x[0-9a-fA-F]{64}$" },
-    },
-  ],
+  parameters: [REQUEST_ID],
   responses: {
     "200": { description: "Where its receipt is", content: json("Settlement") },
     "400": refusal("That is no request id"),
@@ -230,6 +246,7 @@ export const gatewayApi: ApiDescription = {
       },
     ),
     [`get ${SETTLEMENTS_ROUTE.replace(":requestId", "{requestId}")}`]: settlement,
+    [`get ${PROOFS_ROUTE.replace(":requestId", "{requestId}")}`]: answerProof,
     "get /v1/models": get(
       "listModels",
       "Models",

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { chatRequestSchema } from "../../nodes/chatRequest.ts";
 import { completionRequestSchema } from "../../nodes/completionRequest.ts";
+import { tensorsSchema } from "../../receipts/tensors.ts";
 import { bytes32Schema, signedReceiptSchema } from "../../receipts/types.ts";
 
 const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/);
@@ -66,7 +67,14 @@ const textCompletion = z.looseObject({
 
 const tensors = z.record(z.string(), z.unknown()).describe("Tensors by name: nested arrays of numbers");
 
-const inferenceRequest = z.looseObject({ model: z.string(), inputs: tensors });
+const inferenceRequest = z.looseObject({
+  model: z.string(),
+  inputs: tensors,
+  mode: z
+    .string()
+    .optional()
+    .describe("vanilla, zkml or tee, of the model's `modes`; default: as the node is. zkml: the proof follows"),
+});
 
 const inference = z.looseObject({
   id: z.string(),
@@ -115,6 +123,20 @@ const settlement = z.object({
   transaction: bytes32Schema.nullable().optional().describe("That posted the batch; null when it is not known"),
 });
 
+const answerProof = z.looseObject({
+  requestId: bytes32Schema,
+  status: z.enum(["pending", "failed", "proven"]),
+  ahead: z.int().optional().describe("Proofs that are made before it"),
+  reason: z.string().optional().describe("Why there will be none"),
+  modelId: bytes32Schema.optional(),
+  tensors: tensorsSchema
+    .optional()
+    .describe(
+      "Packed inputs and outputs, whose keccak256 are the receipt's hashes, and the Groth16 proof over bn254; G2's imaginary parts first",
+    ),
+  verifyingKey: z.looseObject({}).optional().describe("Its digest is the keyHash of the shape's verifier on chain"),
+});
+
 /** Every named shape of the gateway's API. */
 export const gatewaySchemas = z.registry<{ id: string }>();
 
@@ -131,6 +153,7 @@ const NAMED = {
   PaymentRequired: paymentRequired,
   Error: error,
   Settlement: settlement,
+  AnswerProof: answerProof,
   ModelList: modelList,
   Health: health,
 } satisfies Record<string, z.ZodType>;

@@ -107,7 +107,7 @@ export class ExactMethod implements PaymentMethod {
       nodeUrl: offer.node.url,
       requestId: requestIdForPayment(domain, offer.operator, payment),
       modelId: offer.modelId,
-      inputHash: inputHashOf(request),
+      inputHash: inputHashOf(request, offer),
       ...(request.settlement !== undefined && { settlement: request.settlement }),
       own: { payload, requirements },
       validBefore: Number(authorization.validBefore),

@@ -58,7 +58,7 @@ export class FreeDesk {
         nodeUrl: offer.node.url,
         requestId: requestIdForPayment(domain, offer.operator, payment),
         modelId: offer.modelId,
-        inputHash: inputHashOf(request),
+        inputHash: inputHashOf(request, offer),
         settlement: "private",
         validBefore: FOREVER,
       },

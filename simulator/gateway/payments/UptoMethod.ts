@@ -165,7 +165,7 @@ export class UptoMethod implements PaymentMethod {
       nodeUrl: offer.node.url,
       requestId: requestIdForPayment(domain, offer.operator, payment),
       modelId: offer.modelId,
-      inputHash: inputHashOf(request),
+      inputHash: inputHashOf(request, offer),
       ...(request.settlement !== undefined && { settlement: request.settlement }),
       validBefore: session.validBefore,
       session: session.key,

@@ -30,10 +30,13 @@ export interface ShapeKey {
   development: boolean;
 }
 
+/** What proofs are checked with: without what only commitments need. */
+export type VerifyingKey = Omit<ShapeKey, "shape" | "modelBases" | "development">;
+
 export const BASE_BYTES = 64;
 
 /** keccak256 over every point of the key: two keys with one digest verify the same proofs. */
-export function keyDigest({ alpha1, beta2, gamma2, delta2, ic, basesHash }: ShapeKey): Hex {
+export function keyDigest({ alpha1, beta2, gamma2, delta2, ic, basesHash }: VerifyingKey): Hex {
   const points = elementsBE([...alpha1, ...beta2, ...gamma2, ...delta2, ...ic.flat()]);
   return keccak256(Buffer.concat([points, Buffer.from(basesHash.slice(2), "hex")]));
 }

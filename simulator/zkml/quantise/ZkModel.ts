@@ -19,12 +19,15 @@ export interface ZkModel {
   outputScale: number;
 }
 
+/** What tensors are turned into integers, and back, by. */
+export type TensorLayout = Omit<ZkModel, "vector">;
+
 /**
  * The circuit's inputs for a model's inputs, padded with zeros.
  *
  * @throws ZkRangeError when there are others than the model takes, or one is beyond its scale's range.
  */
-export function quantiseInputs({ shape, inputs, inputScales }: ZkModel, values: ArrayLike<number>): number[] {
+export function quantiseInputs({ shape, inputs, inputScales }: TensorLayout, values: ArrayLike<number>): number[] {
   if (values.length !== inputs) throw new ZkRangeError(`Expected ${inputs} inputs, found ${values.length}`);
   const quantised = new Array<number>(shape.inputs).fill(0);
   for (let i = 0; i < inputs; i++) {
@@ -42,7 +45,7 @@ export function quantiseInputs({ shape, inputs, inputScales }: ZkModel, values: 
 }
 
 /** The model's outputs for the circuit's. */
-export const dequantiseOutputs = ({ outputs, outputScale }: ZkModel, values: ArrayLike<number>): number[] =>
+export const dequantiseOutputs = ({ outputs, outputScale }: TensorLayout, values: ArrayLike<number>): number[] =>
   Array.from({ length: outputs }, (_, i) => (values[i] as number) / 2 ** outputScale);
 
 /** What the registry commits to. `shapeNumber` is the shape's there. */

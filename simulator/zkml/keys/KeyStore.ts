@@ -89,7 +89,7 @@ export class KeyStore {
     if (expected !== undefined && keyDigest(key) !== expected) {
       throw new ZkFormatError(
         `Expected shape ${shape.name}'s development key to be ${expected}, found ${keyDigest(key)}: circuit or setup were changed; ` +
-          "run scripts/zkDevelopmentKeys.ts, and generate the verifiers again",
+          "run npm run zk:keys, then npm run zk:verifiers",
       );
     }
     return { key, file };

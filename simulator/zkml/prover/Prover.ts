@@ -54,6 +54,11 @@ export class Prover {
     return this.#waiting.length + (this.#running ? 1 : 0);
   }
 
+  /** The most memory that the running process took so far; 0 without one. */
+  get peakMiB(): number {
+    return this.#child?.peakMiB ?? 0;
+  }
+
   /**
    * Proves that the model gives its output for these inputs.
    *

@@ -24,6 +24,7 @@ export class ProverChild {
   #stderr = "";
   #ended = false;
   #timedOut = false;
+  #peakMiB = 0;
 
   constructor(memoryMiB: number) {
     this.#memoryMiB = memoryMiB;
@@ -47,6 +48,11 @@ export class ProverChild {
   /** Whether the process is gone, so that a next task needs another. */
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** The most memory it took, as of its last answer. */
+  get peakMiB(): number {
+    return this.#peakMiB;
   }
 
   /** @throws ProverError */
@@ -81,6 +87,7 @@ export class ProverChild {
   #onReply(reply: ProverReply): void {
     if (reply.job !== this.#pending?.job) return;
     const pending = this.#pending;
+    this.#peakMiB = reply.peakMiB;
     this.#pending = undefined;
     if ("error" in reply) pending.reject(new ProverError("failed", `The prover failed: ${reply.error}`));
     else pending.resolve(reply.result);

@@ -45,7 +45,8 @@ export type TaskKind = keyof ProverTasks;
 
 export type ProverRequest = { [Kind in TaskKind]: { job: number; kind: Kind; task: ProverTasks[Kind] } }[TaskKind];
 
-export type ProverReply = { job: number } & ({ result: ProverResults[TaskKind] } | { error: string });
+/** With the most memory that the process took so far. */
+export type ProverReply = { job: number; peakMiB: number } & ({ result: ProverResults[TaskKind] } | { error: string });
 
 /** The process ends itself with this code when it takes more memory than it may. */
 export const OUT_OF_MEMORY_EXIT = 77;

@@ -43,6 +43,7 @@ describe("the prover", () => {
       expect(verifyProof(tiny.key, commitment, proof, signals)).to.equal(true);
     });
     expect(prover.load).to.equal(0);
+    expect(prover.peakMiB).to.be.within(50, 1_000);
   });
 
   it("refuses more than may wait", async () => {

@@ -38,12 +38,15 @@ async function run({ kind, task }: ProverRequest): Promise<ProverResults[TaskKin
 async function answer(request: ProverRequest): Promise<void> {
   let reply: ProverReply;
   try {
-    reply = { job: request.job, result: await run(request) };
+    const result = await run(request);
+    reply = { job: request.job, peakMiB: peakMiB(), result };
   } catch (error) {
-    reply = { job: request.job, error: error instanceof Error ? error.message : String(error) };
+    reply = { job: request.job, peakMiB: peakMiB(), error: error instanceof Error ? error.message : String(error) };
   }
   process.send?.(reply);
 }
+
+const peakMiB = (): number => Math.ceil(process.resourceUsage().maxRSS / 1024);
 
 /** WebAssembly's memory is outside of V8's heap and its limit, so the whole process is measured. */
 function boundMemory(limitMiB: number): void {

@@ -16,6 +16,12 @@ import type { BlobStore } from "../storage/BlobStore.ts";
 import { BatchIndex } from "../verification/BatchIndex.ts";
 import { BatchWatch } from "../verification/BatchWatch.ts";
 import { BlobReader } from "../verification/BlobReader.ts";
+import type { CommitmentVoteRequest } from "../verification/CommitmentDesk.ts";
+import {
+  CommitmentVerifier,
+  type CommitmentOptions,
+  type CommitmentVerifierOptions,
+} from "../verification/CommitmentVerifier.ts";
 import { createVerifierServer } from "../verification/createVerifierServer.ts";
 import type { Refuter } from "../verification/Refuter.ts";
 import { SnapshotKeeper } from "../verification/SnapshotKeeper.ts";
@@ -42,6 +48,8 @@ export interface VerifierNodeOptions {
   zk?: ZkModels;
   /** Proves the right output where a zk model's is wrong. */
   refuter?: Refuter;
+  /** Without, it votes for no commitment of a zk model, and challenges none. */
+  commitments?: CommitmentOptions;
   /** Default 127.0.0.1. */
   host?: string;
   /** Default 0: any free port. */
@@ -63,13 +71,14 @@ interface Parts {
   follower: EventFollower;
   watch: BatchWatch;
   desk: VoteDesk;
+  commitments: CommitmentVerifier | undefined;
   keeper: SnapshotKeeper | undefined;
   server: FastifyInstance;
 }
 
 /**
- * A verifier: votes for batches when it is asked over HTTP, follows the chain and checks every batch posted there, proves wrong ones wrong, and
- * keeps the verifier set fresh. Emits `VerifierEvents`. May be killed at any moment: votes are stored before they leave, and what is to be
+ * A verifier: votes for batches when it is asked over HTTP, follows the chain and checks every batch posted there, proves wrong ones wrong, does
+ * the same for commitments of zk models, and keeps the verifier set fresh. Emits `VerifierEvents`. May be killed at any moment: votes are stored before they leave, and what is to be
  * done about posted batches is stored until it is done.
  */
 export class VerifierNode extends EventEmitter<VerifierEvents> {
@@ -102,8 +111,9 @@ export class VerifierNode extends EventEmitter<VerifierEvents> {
   }
 
   /** What it knows, for reports. @throws Error when it is not running. */
-  get counts(): ReturnType<BatchIndex["counts"]> {
-    return this.#running.index.counts();
+  get counts(): ReturnType<BatchIndex["counts"]> & Partial<CommitmentVerifier["counts"]> {
+    const { index, commitments } = this.#running;
+    return { ...index.counts(), ...commitments?.counts };
   }
 
   async start(): Promise<void> {
@@ -112,6 +122,7 @@ export class VerifierNode extends EventEmitter<VerifierEvents> {
     const parts = (this.#parts = this.#createParts());
     await parts.follower.start();
     parts.watch.start();
+    parts.commitments?.start();
     parts.keeper?.start();
     const { host, port } = this.#options;
     this.#url = await parts.server.listen({ host, port });
@@ -125,7 +136,7 @@ export class VerifierNode extends EventEmitter<VerifierEvents> {
     if (!parts) return;
     await parts.server.close();
     await Promise.all([parts.follower.stop(), parts.keeper?.stop()]);
-    await parts.watch.stop();
+    await Promise.all([parts.watch.stop(), parts.commitments?.stop()]);
     await parts.desk.idle();
     parts.index.close();
   }
@@ -149,9 +160,17 @@ export class VerifierNode extends EventEmitter<VerifierEvents> {
     }
   }
 
-  /** Whether nothing remains to be done about any batch it knows. */
+  /** Decides on a model's commitment as POST /zk/votes does. @throws VoteRefusedError */
+  async voteOnCommitment(request: CommitmentVoteRequest): Promise<Vote> {
+    const { commitments } = this.#running;
+    if (!commitments) throw new VoteRefusedError("key_unavailable", "This verifier checks no zk models");
+    return commitments.vote(request);
+  }
+
+  /** Whether nothing remains to be done about any batch or model it knows. */
   get isIdle(): boolean {
-    return this.#running.watch.isIdle;
+    const { watch, commitments } = this.#running;
+    return watch.isIdle && (commitments?.isIdle ?? true);
   }
 
   /** Resolves when everything on chain up to `block` has been followed; batches in it may still be looked at. */
@@ -176,7 +195,8 @@ export class VerifierNode extends EventEmitter<VerifierEvents> {
       tell: (name: keyof VerifierEvents, ...args: unknown[]) => void this.emit(name, ...(args as never)),
     };
     const watch = new BatchWatch(shared);
-    const follower = this.#createFollower(index, watch);
+    const commitments = this.#createCommitmentVerifier(index, shared);
+    const follower = this.#createFollower(index, watch, commitments);
     const searched = async (operator: Hex, sequence: number) => {
       const head = await chain.provider.getBlockNumber();
       const late = new AbortController();
@@ -190,12 +210,29 @@ export class VerifierNode extends EventEmitter<VerifierEvents> {
       follower,
       watch,
       desk: new VoteDesk({ ...shared, searched }),
+      commitments,
       keeper: snapshotIntervalMs > 0 ? new SnapshotKeeper({ ...shared, intervalMs: snapshotIntervalMs }) : undefined,
-      server: createVerifierServer({ vote: (header) => this.vote(header), health: () => this.#health(), logger }),
+      server: createVerifierServer({
+        vote: (header) => this.vote(header),
+        voteOnCommitment: (request) => this.voteOnCommitment(request),
+        health: () => this.#health(),
+        logger,
+      }),
     };
   }
 
-  #createFollower(index: BatchIndex, watch: BatchWatch): EventFollower {
+  #createCommitmentVerifier(
+    { database }: BatchIndex,
+    shared: Pick<CommitmentVerifierOptions, "view" | "reader" | "tell">,
+  ): CommitmentVerifier | undefined {
+    const { commitments, contracts } = this.#options;
+    return (
+      commitments &&
+      new CommitmentVerifier({ ...this.#options, ...commitments, ...shared, models: contracts.models, database })
+    );
+  }
+
+  #createFollower(index: BatchIndex, watch: BatchWatch, commitments: CommitmentVerifier | undefined): EventFollower {
     const { chain, fromBlock, logger } = this.#options;
     const { settlement } = this.#view;
     return new EventFollower({
@@ -217,18 +254,19 @@ export class VerifierNode extends EventEmitter<VerifierEvents> {
           const challenger = args.challenger.toLowerCase() as Hex;
           this.emit("provenWrong", { batchId, challenger, slashedWei: args.slashed });
         }),
+        ...(commitments?.sources ?? []),
       ],
     });
   }
 
   #health(): object {
-    const { index, follower } = this.#running;
+    const { follower, index } = this.#running;
     return {
       status: this.#hasLostTheChain ? "chain_lost" : "ok",
       voter: this.voter,
       block: follower.processedBlock,
       sequence: index.lastSequence,
-      ...index.counts(),
+      ...this.counts,
     };
   }
 }

@@ -12,12 +12,22 @@ export interface VerifierSet {
   totalStake: bigint;
 }
 
-/** Signatures over a batch's digest by seat. */
+/** Signatures over a digest by seat. */
 export type SeatVotes = ReadonlyMap<number, Hex>;
 
-export interface VoteRequest {
+export interface VoteRequest extends VerifierQuestion {
   header: BatchHeader;
-  /** The batch's id. */
+}
+
+/** A vote for a model's commitment is asked for. */
+export interface CommitmentVoteRequest extends VerifierQuestion {
+  modelId: Hex;
+  /** The number of `set`. */
+  setId: number;
+}
+
+interface VerifierQuestion {
+  /** What is signed: the batch's id, or the commitment's digest. */
   digest: Hex;
   set: VerifierSet;
   /** Base URLs of verifier nodes. */
@@ -48,11 +58,22 @@ const refusalSchema = z.object({ code: z.string(), message: z.string() });
 /** Votes and refusals are a few hundred bytes. */
 const MAX_ANSWER_BYTES = 16 * 1024;
 
+/** Asks verifiers to approve a batch. */
+export const collectVotes = ({ header, ...question }: VoteRequest): Promise<CollectedVotes> =>
+  askVerifiers("/votes", { header: batchHeaderToJson(header) }, question);
+
+/** Asks verifiers to approve the commitment of a model. */
+export const collectCommitmentVotes = ({
+  modelId,
+  setId,
+  ...question
+}: CommitmentVoteRequest): Promise<CollectedVotes> => askVerifiers("/zk/votes", { modelId, setId }, question);
+
 /**
  * Asks all verifiers at once and returns as soon as 2/3 of the stake has approved, or all have answered, or the time is over.
  * Only signatures that the contract will accept count.
  */
-export async function collectVotes(request: VoteRequest): Promise<CollectedVotes> {
+async function askVerifiers(path: string, question: object, request: VerifierQuestion): Promise<CollectedVotes> {
   const { set, urls, digest, timeoutMs, approvals = 0n } = request;
   const votes = new Map<number, Hex>();
   const failures: VoteFailure[] = [];
@@ -60,11 +81,11 @@ export async function collectVotes(request: VoteRequest): Promise<CollectedVotes
   const signals = [AbortSignal.timeout(timeoutMs), enough.signal, ...(request.signal ? [request.signal] : [])];
   const signal = AbortSignal.any(signals);
   const isQuorum = () => hasQuorum(set, seatBitmap(votes) | approvals);
-  const body = JSON.stringify({ header: batchHeaderToJson(request.header) });
+  const body = JSON.stringify(question);
 
   const ask = async (url: string): Promise<void> => {
     try {
-      const { seat, signature } = await requestVote(url, body, signal);
+      const { seat, signature } = await requestVote(new URL(path, url), body, signal);
       const signer = set.signers[seat];
       if (!set.stakes[seat] || !signer || recoverAddress(digest, signature) !== signer) {
         throw new VoteError("invalid_vote", `Expected the vote of seat ${seat}'s signer, found another's`);
@@ -108,8 +129,8 @@ class VoteError extends Error {
   }
 }
 
-async function requestVote(url: string, body: string, signal: AbortSignal): Promise<z.infer<typeof voteSchema>> {
-  const response = await fetch(new URL("/votes", url), {
+async function requestVote(url: URL, body: string, signal: AbortSignal): Promise<z.infer<typeof voteSchema>> {
+  const response = await fetch(url, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body,

@@ -1,4 +1,5 @@
 import type { BatchHeader, Hex } from "../receipts/types.ts";
+import type { ModelFault } from "../zkml/checkModel.ts";
 import type { Verdict } from "./BatchIndex.ts";
 import type { Challenge } from "./challenge.ts";
 import type { Fault, FaultKind } from "./Fault.ts";
@@ -25,6 +26,18 @@ export interface VerifierEvents {
   challenged: [{ batchId: Hex; fault: FaultKind; method: Challenge["method"] } & PaidTransaction];
   /** A batch was proven wrong, by whomever. */
   provenWrong: [{ batchId: Hex; challenger: Hex; slashedWei: bigint }];
+  /** A vote for a model's commitment has been stored and leaves. */
+  commitmentVoted: [{ modelId: Hex; setId: number; seat: number }];
+  /** A vote for a model's commitment was asked for and not given. */
+  commitmentRefused: [{ modelId: Hex; code: string; message: string }];
+  /** A model that is registered for mode ZKML was recomputed. */
+  modelJudged: [{ modelId: Hex; verdict: Verdict; faults: readonly ModelFault[] }];
+  /** A registered model's blob cannot be read; it will be tried again. */
+  modelUnreadable: [{ modelId: Hex; attempts: number }];
+  /** Took a step of proving a commitment wrong: the contract has summed up so many of the model's entries. */
+  accumulated: [{ modelId: Hex; entries: number } & PaidTransaction];
+  /** A commitment was proven wrong, by whomever; wei of OPG. */
+  commitmentProvenWrong: [{ modelId: Hex; challenger: Hex; rewardWei: bigint; slashedWei: bigint }];
   /** Fixed a new verifier set. */
   snapshotted: [PaidTransaction];
 }

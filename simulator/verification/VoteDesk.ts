@@ -38,6 +38,11 @@ export type RefusalCode =
   | "duplicate"
   /** A vote for another batch with one of the requests can still be used. */
   | "vote_outstanding"
+  /** No commitment of the model is on chain, or not any more. */
+  | "not_registered"
+  | "faulty_model"
+  /** The verifier has no key of the model's shape, or checks no models. */
+  | "key_unavailable"
   | "busy";
 
 /** A vote is not given. */

@@ -194,6 +194,12 @@ const EVENT_NAMES: readonly (keyof VerifierEvents)[] = [
   "attested",
   "challenged",
   "provenWrong",
+  "commitmentVoted",
+  "commitmentRefused",
+  "modelJudged",
+  "modelUnreadable",
+  "accumulated",
+  "commitmentProvenWrong",
   "snapshotted",
 ];
 

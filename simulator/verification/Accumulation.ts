@@ -8,7 +8,7 @@ import { encodeModelVector, ENTRY_BYTES } from "../zkml/modelVector.ts";
 import type { IZkVersions } from "../../typechain-types/index.ts";
 import type { PublishedWeights } from "./CommitmentIndex.ts";
 
-/** About 12 million gas of the 16.7 that a transaction may have, and 104 kB of the 128 that nodes take. */
+/** Up to 12.6 million gas of the 16.7 that a transaction may have, and 104 kB of the 128 that nodes take. */
 export const CHUNKS_PER_STEP = 12;
 
 /** How far the contract is with a challenger's recomputation. */

@@ -21,7 +21,7 @@ import { VoteRefusedError, type Vote } from "./VoteDesk.ts";
 
 /** How a verifier checks models that are registered for mode ZKML. */
 export interface CommitmentOptions extends Pick<ModelCheckOptions, "keyOf" | "fold"> {
-  /** Chunks of 128 weights that a transaction of a challenge takes. Default 12, some 12 million gas. */
+  /** Chunks of 128 weights that a transaction of a challenge takes. Default 12, some 12.6 million gas. */
   chunksPerStep?: number;
 }
 

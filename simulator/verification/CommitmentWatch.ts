@@ -6,7 +6,7 @@ import { delay } from "../chain/delay.ts";
 import type { TransactionSubmitter } from "../chain/TransactionSubmitter.ts";
 import type { Signer } from "../receipts/secp256k1.ts";
 import type { Hex } from "../receipts/types.ts";
-import type { ModelCheckOptions } from "../zkml/checkModel.ts";
+import { chainKey, type ModelCheckOptions } from "../zkml/checkModel.ts";
 import { type ZkDirectory, ZkModelError, ZkStatus } from "../zkml/ZkDirectory.ts";
 import { Accumulation } from "./Accumulation.ts";
 import { BlobUnavailableError } from "./BlobReader.ts";
@@ -133,7 +133,7 @@ export class CommitmentWatch {
     const weights = index.weightsOf(modelId);
     // what proves it is not there: look afresh
     if (!weights) return this.changed(modelId);
-    const { key } = await keyOf((await directory.shape(weights.manifest.shape)).shape);
+    const { key } = await chainKey(directory, weights.manifest.shape, keyOf);
     const accumulation = new Accumulation(modelId, key, weights, this.#options.chunksPerStep);
     const progress = await directory.versions.zkChallenge(modelId, submitter.address);
     let from = accumulation.resumeAt({

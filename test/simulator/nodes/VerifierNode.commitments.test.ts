@@ -3,7 +3,7 @@ import { TypedDataEncoder, Wallet } from "ethers";
 import { pino } from "pino";
 
 import { devAccounts } from "../../../simulator/chain/devAccounts.ts";
-import { TransactionSubmitter } from "../../../simulator/chain/TransactionSubmitter.ts";
+import { TRANSACTION_GAS_CAP, TransactionSubmitter } from "../../../simulator/chain/TransactionSubmitter.ts";
 import { registeredVerifiers } from "../../../simulator/settlement/registeredVerifiers.ts";
 import { recoverAddress, signDigest } from "../../../simulator/receipts/secp256k1.ts";
 import type { Hex } from "../../../simulator/receipts/types.ts";
@@ -29,7 +29,7 @@ import type { CommitmentOptions } from "../../../simulator/verification/Commitme
 import { DevelopmentShapeS__factory } from "../../../typechain-types/index.ts";
 import { perceptron } from "../../support/onnxModels.ts";
 import { domainOf, Role, ZK_TERMS } from "../../support/protocol.ts";
-import { commitmentFor, developmentKey } from "../../support/zk.ts";
+import { commitmentFor, developmentKey, randomModel } from "../../support/zk.ts";
 import { createVerifierWorld, eventually, payerKey, type VerifierWorld } from "../verification/verifierWorld.ts";
 
 /** The challenger's part of a bond. */
@@ -43,7 +43,7 @@ const preparedModel = (seed = 1): ZkModelBlob => {
 };
 
 describe("VerifierNode: commitments of zk models", function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   const model = preparedModel();
   const COMMITMENTS: CommitmentOptions = {
     keyOf: developmentKey,
@@ -115,17 +115,19 @@ describe("VerifierNode: commitments of zk models", function () {
 
   /** Waits until a commitment is proven wrong, once, and its prover is paid. */
   const expectProvenWrong = async (modelId: Hex, before: readonly bigint[]): Promise<bigint> => {
-    const told = await world.toldBy("commitmentProvenWrong", world.running.length);
+    const told = () => world.told("commitmentProvenWrong");
+    // the EVM sums up 2,130 points, which takes a busy machine a while
+    await eventually(() => told().length >= world.running.length, "proven wrong", 60_000);
     await eventually(() => world.running.every(({ isIdle }) => isIdle), "idle");
     expect(await statusOf(modelId)).to.equal(ZkStatus.wrong);
     expect(await world.models.isZkUsable(modelId)).to.equal(false);
-    expect(new Set(told.map(({ challenger }) => challenger)).size, "challengers").to.equal(1);
+    expect(new Set(told().map(({ challenger }) => challenger)).size, "challengers").to.equal(1);
     const seat = world.running.findIndex(
-      (_, index) => new Wallet(payerKey(index)).address.toLowerCase() === told[0]!.challenger,
+      (_, index) => new Wallet(payerKey(index)).address.toLowerCase() === told()[0]!.challenger,
     );
-    expect(told[0]!.rewardWei).to.equal(REWARD);
+    expect(told()[0]!.rewardWei).to.equal(REWARD);
     expect((await balanceOf(seat)) - before[seat]!).to.equal(REWARD);
-    return told[0]!.slashedWei;
+    return told()[0]!.slashedWei;
   };
 
   const refusals = async (modelId: Hex): Promise<unknown[]> => {
@@ -214,14 +216,17 @@ describe("VerifierNode: commitments of zk models", function () {
     );
   });
 
-  it("a weight out of range is proven on chain too", async () => {
-    const vector = model.vector.with(5, 2 ** 15);
+  it("a weight out of range is proven on chain too, in steps that fit a transaction though no weight is zero", async () => {
+    const vector = randomModel().with(5, 2 ** 15);
     const blob = { ...model, vector, manifest: { ...model.manifest, weightsHash: weightsHash(vector) } };
     const before = await Promise.all([0].map(balanceOf));
     const modelId = await register(otherPoint, { blob });
     await world.startVerifier(0, { commitments: COMMITMENTS });
     await expectProvenWrong(modelId, before);
     expect(world.told("modelJudged")[0]!.faults.map(({ kind }) => kind)).to.deep.equal(["range"]);
+    const gas = world.told("accumulated").map(({ gasUsed }) => gasUsed);
+    expect(gas).to.have.length(2);
+    for (const gasUsed of gas) expect(gasUsed).to.be.within(3_000_000n, TRANSACTION_GAS_CAP);
   });
 
   it("a manifest, or an ONNX file, that is not what the version says gets no votes; the contract cannot see it", async () => {
@@ -286,7 +291,6 @@ describe("VerifierNode: commitments of zk models", function () {
       Math.min((i + 1) * chunksPerStep * CHUNK_ENTRIES, model.vector.length),
     );
     expect(told).to.deep.equal(expected);
-    for (const { gasUsed } of world.told("accumulated")) expect(gasUsed < 1n << 24n).to.equal(true);
   });
 
   it("refuses what it cannot decide on, with a code", async () => {

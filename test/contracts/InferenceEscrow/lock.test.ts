@@ -131,4 +131,20 @@ describe("InferenceEscrow.lock", () => {
       .to.be.revertedWithCustomError(stage.opg, "ERC20InsufficientAllowance")
       .withArgs(stage.escrow, opgWei(1), opgWei(10));
   });
+
+  it("lock_fieldWiderThanItsType_reverts", async () => {
+    const stage = state();
+    const { connection, escrow, payer } = stage;
+    const request = await requestOf(stage);
+    const honest = escrow.interface.encodeFunctionData("lock", [request]);
+    const narrow = { payer: 0, operator: 1, maxFee: 5, deadline: 6, mode: 7, royaltyTo: 8, royaltyBps: 9 };
+    for (const [field, word] of Object.entries(narrow)) {
+      const at = 2 + 8 + 64 * word;
+      const data = `${honest.slice(0, at)}01${honest.slice(at + 2)}`;
+      await expect(payer.sendTransaction({ to: escrow, data, gasLimit: 500_000 }), field).to.revert(connection.ethers);
+    }
+    expect((await escrow.locks(await escrow.requestIdOf(request))).status).to.equal(LockStatus.None);
+    await payer.sendTransaction({ to: escrow, data: honest });
+    expect((await escrow.locks(await escrow.requestIdOf(request))).status).to.equal(LockStatus.Locked);
+  });
 });

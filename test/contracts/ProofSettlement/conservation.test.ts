@@ -2,6 +2,7 @@ import { expect } from "chai";
 import type { Signer } from "ethers";
 import fc from "fast-check";
 
+import { Mode } from "../../../simulator/receipts/types.ts";
 import {
   attest,
   buildBatch,
@@ -12,6 +13,7 @@ import {
   chargesOf,
   freshWorld,
   hexAddress,
+  leafOf,
   post,
   royaltyWord,
   VERIFIER_STAKE,
@@ -79,6 +81,12 @@ interface Posted {
 /** Faults a batch may be built with, and what proves them. */
 const FAULTS: readonly { options: BatchOptions; challenge: Challenge }[] = [
   {
+    // mode ZKML, and no proof beside it
+    options: { size: 2, receipt: (i) => (i === 0 ? { mode: Mode.Zkml } : undefined) },
+    challenge: ({ referee, challenger }, batch) =>
+      referee.connect(challenger).challengeMissingProof(batch.header, leafOf(batch, 0)),
+  },
+  {
     options: { key: (i) => (i === 0 ? testKey(99) : undefined) },
     challenge: (world, batch) => challengeReceipt(world, batch, 0),
   },
@@ -121,11 +129,12 @@ class Run {
 
   /** Both contracts hold what they owe, to the wei, and no OPG came from nowhere. */
   async check(): Promise<void> {
-    const { settlement, staking, opg } = this.#world;
+    const { settlement, staking, referee, opg } = this.#world;
     const [{ protocolCredit }, seats] = [await settlement.state(), await settlement.seats()];
     let owed = protocolCredit;
-    let staked = 0n;
+    let staked = await staking.credits(referee);
     let held = (await opg.balanceOf(settlement)) + (await opg.balanceOf(staking));
+    expect(await opg.balanceOf(referee), "what the referee pays out").to.equal(0n);
     for (const account of this.#everyone) {
       owed += (await settlement.accounts(account)).balance + (await settlement.credits(account));
       staked += await staking.credits(account);
@@ -167,7 +176,7 @@ class Run {
       owners.map(async (owner, i) => royaltyWord(await hexAddress(owner), BigInt(pick + i))),
     );
     const earlier = this.#posted[pick % (this.#posted.length + 3)];
-    const fault = FAULTS[(shape >> 1) % 6];
+    const fault = FAULTS[(shape >> 1) % 8];
     let challenge = fault?.challenge;
     let options: BatchOptions = { size: 1 + (pick % 5), ...fault?.options };
     if (!fault && earlier) {

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { type FollowerStore, SqliteFollowerStore } from "../chain/FollowerStore.ts";
 import { openDatabase } from "../persistence/openDatabase.ts";
 import { type Hex, type SignedReceipt, signedReceiptSchema, signedReceiptToJson } from "../receipts/types.ts";
+import { type ReceiptTensors, tensorsSchema, tensorsToJson } from "../receipts/tensors.ts";
 import { type EscrowRequest, escrowRequestSchema, escrowRequestToJson } from "./escrowRequest.ts";
 
 /** open: to be answered. gone: its lock was reorganised away. The others are ends. */
@@ -15,6 +16,8 @@ export interface EscrowAnswer {
   receipt: SignedReceipt;
   /** Where the output is. */
   outputBlobId: Hex;
+  /** Of a request in mode ZKML: what its proof is about, and the proof. */
+  tensors?: ReceiptTensors;
 }
 
 /** A request and how far it is. */
@@ -37,7 +40,13 @@ const SCHEMA = `
     reason TEXT
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS open_requests ON escrow_requests (request_id) WHERE state = 'open';
+  CREATE TABLE IF NOT EXISTS escrow_tensors (
+    request_id TEXT PRIMARY KEY,
+    tensors TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
 `;
+
+const JOBS = "SELECT * FROM escrow_requests LEFT JOIN escrow_tensors USING (request_id)";
 
 const rowSchema = z.object({
   request_id: z.string(),
@@ -46,6 +55,7 @@ const rowSchema = z.object({
   receipt: z.string().nullable(),
   output_blob_id: z.string().nullable(),
   reason: z.string().nullable(),
+  tensors: z.string().nullable(),
 });
 
 /** The on-chain requests of one operator, and how far the chain was followed. Every method commits before it returns. */
@@ -75,7 +85,13 @@ export class EscrowStore {
   }
 
   /** Records an answer before it is sent, so that the same goes out after a crash. */
-  setAnswer(requestId: Hex, { receipt, outputBlobId }: EscrowAnswer): void {
+  setAnswer(requestId: Hex, { receipt, outputBlobId, tensors }: EscrowAnswer): void {
+    if (tensors !== undefined) {
+      // before the receipt, without which it counts for nothing
+      this.#database
+        .prepare("INSERT OR REPLACE INTO escrow_tensors (request_id, tensors) VALUES (?, ?)")
+        .run(requestId, JSON.stringify(tensorsToJson(tensors)));
+    }
     this.#database
       .prepare("UPDATE escrow_requests SET receipt = ?, output_blob_id = ? WHERE request_id = ?")
       .run(JSON.stringify(signedReceiptToJson(receipt)), outputBlobId, requestId);
@@ -89,25 +105,30 @@ export class EscrowStore {
   }
 
   get(requestId: Hex): EscrowJob | undefined {
-    const row = this.#database.prepare("SELECT * FROM escrow_requests WHERE request_id = ?").get(requestId);
+    const row = this.#database.prepare(`${JOBS} WHERE request_id = ?`).get(requestId);
     return row && jobOf(row);
   }
 
   /** Requests to be answered. */
   open(): EscrowJob[] {
-    return this.#database.prepare("SELECT * FROM escrow_requests WHERE state = 'open'").all().map(jobOf);
+    return this.#database.prepare(`${JOBS} WHERE state = 'open'`).all().map(jobOf);
   }
 }
 
 function jobOf(row: unknown): EscrowJob {
-  const { request_id: requestId, request, state, receipt, output_blob_id: outputBlobId, reason } = rowSchema.parse(row);
+  const parsed = rowSchema.parse(row);
+  const { request_id: requestId, request, state, receipt, output_blob_id: outputBlobId, reason, tensors } = parsed;
   return {
     requestId: requestId as Hex,
     request: escrowRequestSchema.parse(JSON.parse(request)),
     state,
     ...(receipt !== null &&
       outputBlobId !== null && {
-        answer: { receipt: signedReceiptSchema.parse(JSON.parse(receipt)), outputBlobId: outputBlobId as Hex },
+        answer: {
+          receipt: signedReceiptSchema.parse(JSON.parse(receipt)),
+          outputBlobId: outputBlobId as Hex,
+          ...(tensors !== null && { tensors: tensorsSchema.parse(JSON.parse(tensors)) }),
+        },
       }),
     ...(reason !== null && { reason }),
   };

@@ -9,11 +9,13 @@ import { on } from "../chain/eventSource.ts";
 import type { TransactionSubmitter } from "../chain/TransactionSubmitter.ts";
 import { SettlementHasher } from "../receipts/eip712.ts";
 import { keccak256 } from "../receipts/keccak.ts";
-import { type Hex, type Receipt, type SettlementDomain, type SignedReceipt } from "../receipts/types.ts";
+import { type Hex, Mode, type Receipt, type SettlementDomain, type SignedReceipt } from "../receipts/types.ts";
+import type { ReceiptTensors } from "../receipts/tensors.ts";
 import type { BlobStore } from "../storage/BlobStore.ts";
-import { escrowRequestSchema } from "./escrowRequest.ts";
+import { tensorHash } from "../zkml/tensorHash.ts";
+import { type EscrowRequest, escrowRequestSchema } from "./escrowRequest.ts";
 import type { EscrowAnswer, EscrowJob, EscrowStore } from "./EscrowStore.ts";
-import type { InferenceNode } from "./InferenceNode.ts";
+import type { Inferred, InferenceNode } from "./InferenceNode.ts";
 import { NodeError } from "./NodeError.ts";
 import { requestKindOf } from "./requestKindOf.ts";
 
@@ -26,7 +28,8 @@ export interface EscrowWorkerOptions {
   /** Block from which requests are looked for; the address book's `startBlock`. */
   fromBlock: number;
   /** Runs the models; its operator and signer answer. */
-  node: Pick<InferenceNode, "operator" | "signer" | "mode" | "offers" | "infer">;
+  node: Pick<InferenceNode, "operator" | "signer" | "mode" | "offers" | "infer"> &
+    Partial<Pick<InferenceNode, "proves" | "prove">>;
   /** Where inputs are and outputs go. */
   blobs: BlobStore;
   /** Sends `fulfil`; any funded account may. */
@@ -54,8 +57,8 @@ class NotServedError extends Error {
 
 /**
  * Answers requests that are paid from InferenceEscrow. For each `RequestLocked` of its operator it fetches the input, runs the model, stores the output,
- * signs the receipt and brings it to the chain. Input and output blobs are exactly the bytes that the receipt's two hashes are over. What it does
- * not serve it leaves alone, so that it expires. After a crash it goes on where it was: the answer is stored before it is sent.
+ * signs the receipt and brings it to the chain; a request in mode ZKML with its proof. Input and output blobs are exactly the bytes that the
+ * receipt's two hashes are over; those of a zk model are over the words of the tensors in them. What it does not serve it leaves alone, so that it expires. After a crash it goes on where it was: the answer is stored before it is sent.
  */
 export class EscrowWorker {
   readonly #options: Required<EscrowWorkerOptions>;
@@ -179,14 +182,15 @@ export class EscrowWorker {
     const { node, blobs, maxInputBytes } = this.#options;
     const offer = node.offers.find(({ modelId }) => modelId === request.modelId);
     if (offer === undefined) throw new NotServedError("its model is not served here");
-    if (request.mode !== node.mode) throw new NotServedError(`mode ${request.mode} is not served here`);
+    const proven = request.mode === Mode.Zkml && offer.zk !== undefined && node.proves === true;
+    if (request.mode !== node.mode && !proven) throw new NotServedError(`mode ${request.mode} is not served here`);
     if (request.maxFee < offer.feeWei) throw new NotServedError(`it pays ${request.maxFee} wei, not ${offer.feeWei}`);
     const input = await blobs.get(request.inputBlobId);
     if (input.length > maxInputBytes) throw new NotServedError(`its input has more than ${maxInputBytes} bytes`);
-    const hash = keccak256(input);
-    if (hash !== request.inputHash) throw new NotServedError(`its input hashes to ${hash}, not ${request.inputHash}`);
+    if (offer.zk === undefined) requireHash(request, keccak256(input));
 
-    const output = await this.#infer(input, request.modelId);
+    const { output, tensors } = await this.#infer(input, request.modelId);
+    if (tensors !== undefined) requireHash(request, tensorHash(tensors.inWords));
     const bytes = Buffer.from(output, "utf8");
     const outputBlobId = await blobs.put(bytes);
     const receipt = this.#sign({
@@ -194,19 +198,26 @@ export class EscrowWorker {
       modelId: request.modelId,
       mode: request.mode,
       inputHash: request.inputHash,
-      outputHash: keccak256(bytes),
+      outputHash: tensors === undefined ? keccak256(bytes) : tensorHash(tensors.outWords),
       payer: request.payer,
       fee: offer.feeWei,
       servedAt,
     });
-    return { receipt, outputBlobId };
+    if (!proven || tensors === undefined) return { receipt, outputBlobId };
+    return { receipt, outputBlobId, tensors: await this.#prove(requestId, request, tensors) };
   }
 
-  async #infer(input: Uint8Array, modelId: Hex): Promise<string> {
+  async #prove(requestId: Hex, { modelId, payer }: EscrowRequest, { inWords }: ReceiptTensors) {
+    const { node, chain, escrow } = this.#options;
+    if (node.prove === undefined) throw new NotServedError("mode ZKML is not served here");
+    return node.prove({ chainId: chain.chainId, consumer: escrow, requestId, modelId, requester: payer }, inWords);
+  }
+
+  async #infer(input: Uint8Array, modelId: Hex): Promise<Inferred> {
     const kind = requestKindOf(input);
     if (kind === undefined) throw new NotServedError("its input is not the body of a request");
     try {
-      return (await this.#options.node.infer(kind, input, modelId)).output;
+      return await this.#options.node.infer(kind, input, modelId);
     } catch (error) {
       // A refusal stays one however often it is asked; being busy or broken passes.
       const final = error instanceof NodeError && error.status < 500 && error.status !== 429;
@@ -214,11 +225,11 @@ export class EscrowWorker {
     }
   }
 
-  async #fulfil({ requestId, request }: EscrowJob, { receipt, outputBlobId }: EscrowAnswer): Promise<void> {
+  async #fulfil({ requestId, request }: EscrowJob, answer: EscrowAnswer): Promise<void> {
     const { submitter, store, logger } = this.#options;
-    const { outputHash, fee, servedAt } = receipt.receipt;
-    const signature = { r: receipt.signature.slice(0, 66), vs: `0x${receipt.signature.slice(66)}` };
-    const call = this.#escrow.fulfil.populateTransaction(request, outputHash, outputBlobId, fee, servedAt, signature);
+    const { receipt, outputBlobId } = answer;
+    const { fee } = receipt.receipt;
+    const call = this.#call(request, answer);
     try {
       await submitter.submit(call, { label: `fulfil ${requestId.slice(0, 10)}` });
     } catch (error) {
@@ -227,12 +238,32 @@ export class EscrowWorker {
       if (error.errorName === "InvalidServedAt" || error.errorName === "InvalidSigner") {
         // The lock has moved to a later second by a reorganisation, or the key was registered later: the same output, signed anew.
         const again = this.#sign({ ...receipt.receipt, servedAt: await this.#chainTime() });
-        store.setAnswer(requestId, { receipt: again, outputBlobId });
+        store.setAnswer(requestId, { ...answer, receipt: again });
       }
       throw error;
     }
     store.setState(requestId, "fulfilled");
     logger.info({ requestId, outputBlobId, fee }, "escrow request is fulfilled");
+  }
+
+  #call(request: EscrowRequest, { receipt, outputBlobId, tensors }: EscrowAnswer) {
+    const { outputHash, fee, servedAt } = receipt.receipt;
+    const signature = { r: receipt.signature.slice(0, 66), vs: `0x${receipt.signature.slice(66)}` };
+    if (tensors?.proof === undefined) {
+      return this.#escrow.fulfil.populateTransaction(request, outputHash, outputBlobId, fee, servedAt, signature);
+    }
+    const { inWords, outWords, proof } = tensors;
+    const { a, b, c } = proof;
+    return this.#escrow.fulfilWithProof.populateTransaction(
+      request,
+      [...inWords],
+      [...outWords],
+      { a: [...a], b: [...b], c: [...c] },
+      outputBlobId,
+      fee,
+      servedAt,
+      signature,
+    );
   }
 
   #sign(receipt: Receipt): SignedReceipt {
@@ -245,4 +276,8 @@ export class EscrowWorker {
     if (block === null) throw new Error("the chain has no newest block");
     return BigInt(block.timestamp);
   }
+}
+
+function requireHash({ inputHash }: EscrowRequest, found: Hex): void {
+  if (found !== inputHash) throw new NotServedError(`its input hashes to ${found}, not ${inputHash}`);
 }

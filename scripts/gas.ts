@@ -13,6 +13,7 @@ import { measureEscrow } from "./gas/escrowGas.ts";
 import { GasMeter } from "./gas/GasMeter.ts";
 import { measureModelRegistry, measureNodeRegistry, measureSeats } from "./gas/registryGas.ts";
 import { measurePriceFeed } from "./gas/priceFeedGas.ts";
+import { measureReferee } from "./gas/refereeGas.ts";
 import { measureRsaPss } from "./gas/rsaGas.ts";
 import { measureSettlement } from "./gas/settlementGas.ts";
 import { measureStaking } from "./gas/stakingGas.ts";
@@ -44,6 +45,7 @@ function transactionFunctions(): string[] {
     ModelRegistry: factories.models.ModelRegistry__factory,
     InferenceEscrow: factories.escrow.InferenceEscrow__factory,
     ProofSettlement: factories.settlement.ProofSettlement__factory,
+    ZkReferee: factories.settlement.ZkReferee__factory,
     NitroAttestationVerifier: factories.attestation.NitroAttestationVerifier__factory,
     OpgPriceFeed: factories.pricing.OpgPriceFeed__factory,
   };
@@ -72,6 +74,7 @@ async function measureAll(): Promise<{ snapshot: Snapshot; table: AnchorRow[] }>
   await measureAttestation(gas);
   await measureEnclaves(gas);
   await measurePriceFeed(gas);
+  await measureReferee(gas);
   const table = TABLE.map((row) =>
     row.anchor?.source === "measured" ? { ...row, anchor: { ...row.anchor, gas: anchor } } : row,
   );

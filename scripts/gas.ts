@@ -19,6 +19,7 @@ import { measureSettlement } from "./gas/settlementGas.ts";
 import { measureStaking } from "./gas/stakingGas.ts";
 import { TABLE, type AnchorRow } from "./gas/table.ts";
 import { measureToken } from "./gas/tokenGas.ts";
+import { measureZk } from "./gas/zkGas.ts";
 
 const SNAPSHOT = new URL("../test/gas.snapshot.json", import.meta.url);
 
@@ -75,6 +76,7 @@ async function measureAll(): Promise<{ snapshot: Snapshot; table: AnchorRow[] }>
   await measureEnclaves(gas);
   await measurePriceFeed(gas);
   await measureReferee(gas);
+  await measureZk(gas);
   const table = TABLE.map((row) =>
     row.anchor?.source === "measured" ? { ...row, anchor: { ...row.anchor, gas: anchor } } : row,
   );

@@ -16,7 +16,7 @@ abstract contract Shapes is IZkVersions, Ownable2Step {
 
     /// @inheritdoc IZkVersions
     uint256 public shapeCount;
-    mapping(uint256 number => Shape) private _shapes;
+    mapping(uint256 number => Shape) internal _shapes;
     mapping(bytes32 keyHash => bool) private _keyKnown;
 
     constructor(address owner_) Ownable(owner_) {}
@@ -68,10 +68,6 @@ abstract contract Shapes is IZkVersions, Ownable2Step {
 
     /// @inheritdoc IZkVersions
     function shape(uint256 number) external view returns (Shape memory) {
-        return _shapes[number];
-    }
-
-    function _shape(uint256 number) internal view returns (Shape memory) {
         return _shapes[number];
     }
 

@@ -30,7 +30,7 @@ abstract contract ZkChallenges is ZkVersions {
         ZkStatus status = v.zkStatus;
         require(status != ZkStatus.None && status != ZkStatus.Wrong, WrongZkStatus(status));
         _requireManifest(v.contentHash, manifest);
-        Shape memory s = _shape(manifest.shape);
+        Shape memory s = _shapes[manifest.shape];
         _requireChunks(from, s.slots, weights, bases);
 
         ZkChallenge memory c = _challenges[modelId][msg.sender];

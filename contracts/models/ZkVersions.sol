@@ -10,6 +10,7 @@ import {VerifierVotes} from "../settlement/VerifierVotes.sol";
 import {INodeStaking} from "../staking/INodeStaking.sol";
 import {OPG} from "../token/OPG.sol";
 import {Bn254} from "../zkml/Bn254.sol";
+import {IShapeVerifier} from "../zkml/IShapeVerifier.sol";
 import {IModelRegistry} from "./IModelRegistry.sol";
 import {IZkVersions, Shape, ZkCommitment, ZkManifest, ZkStatus, ZkTerms, ZkVersion} from "./IZkVersions.sol";
 import {Shapes} from "./Shapes.sol";
@@ -169,15 +170,17 @@ abstract contract ZkVersions is Shapes, EIP712, ReentrancyGuardTransient {
         IModelRegistry.Version storage v = _versionOf(modelId);
         (ZkStatus status, uint256 number) = (v.zkStatus, v.zkShape);
         require(_isUsable(status), ZkNotUsable(modelId, status));
-        Shape memory s = _usableShape(number);
+        Shape storage s = _shapes[number];
+        (IShapeVerifier verifier, uint256 inputWords, uint256 outputWords) = (s.verifier, s.inputWords, s.outputWords);
+        require(!s.retired, ShapeNotUsable(number));
         Point storage m = _commitments[modelId];
-        return ZkCommitment(s.verifier, m.x, m.y, s.inputWords, s.outputWords);
+        return ZkCommitment(verifier, m.x, m.y, inputWords, outputWords);
     }
 
     /// @inheritdoc IZkVersions
     function isZkUsable(bytes32 modelId) external view returns (bool) {
         IModelRegistry.Version storage v = _versionOf(modelId);
-        return _isUsable(v.zkStatus) && !_shape(v.zkShape).retired;
+        return _isUsable(v.zkStatus) && !_shapes[v.zkShape].retired;
     }
 
     /// @inheritdoc IZkVersions

@@ -55,17 +55,24 @@ abstract contract Groth16ShapeVerifier is IShapeVerifier {
         uint256 k = _signals();
         if (signals.length != k || proof.a[1] >= Bn254.Q) return false;
         Layout memory m = _allocate(1, k);
-        bool ok = true;
-        _put(m.sum, mx);
-        _put(m.sum + 0x20, my);
-        for (uint256 j; j < k; ++j) {
-            if (signals[j] >= Bn254.R) return false;
-            uint256 base = m.bases + j * TERM;
-            _put(base + 0x40, signals[j]);
-            ok = _addMul(m.sum, base) && ok;
-        }
-        (uint256 start, uint256 sumC) = (m.start, m.sumC);
+        (uint256 start, uint256 sum, uint256 sumC, uint256 base) = (m.start, m.sum, m.sumC, m.bases);
+        (uint256 order, bool ok) = (Bn254.R, true);
         assembly ("memory-safe") {
+            mstore(sum, mx)
+            mstore(add(sum, 0x20), my)
+            let end := add(signals.offset, shl(5, k))
+            for {
+                let next := signals.offset
+            } lt(next, end) {
+                next := add(next, 0x20)
+            } {
+                let signal := calldataload(next)
+                ok := and(ok, lt(signal, order))
+                mstore(add(base, 0x40), signal)
+                ok := and(ok, staticcall(MUL_GAS, 7, base, TERM, add(sum, 0x40), 0x40))
+                ok := and(ok, staticcall(ADD_GAS, 6, sum, SUM, sum, 0x40))
+                base := add(base, TERM)
+            }
             calldatacopy(start, proof, GROUP)
             calldatacopy(sumC, add(proof, GROUP), 0x40)
         }
@@ -140,12 +147,6 @@ abstract contract Groth16ShapeVerifier is IShapeVerifier {
             calldatacopy(start, calldatasize(), size)
         }
         _writeKey(m.tail);
-    }
-
-    function _put(uint256 place, uint256 value) private pure {
-        assembly ("memory-safe") {
-            mstore(place, value)
-        }
     }
 
     /// A point in calldata, and what to multiply it by.

@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {IZkVersions, ZkCommitment} from "../models/IZkVersions.sol";
 import {Bn254} from "./Bn254.sol";
-import {Groth16Proof} from "./IShapeVerifier.sol";
+import {Groth16Proof, IShapeVerifier} from "./IShapeVerifier.sol";
 import {IZkmlVerifier, ProvenAnswer} from "./IZkmlVerifier.sol";
 
 /// @title Proofs of answers, for any registered model
@@ -12,6 +12,8 @@ contract ZkmlVerifier is IZkmlVerifier {
     /// mx, my, a, b, c
     uint256 private constant POINT_WORDS = 10;
     uint256 private constant PROOF_BYTES = 0x100;
+    /// Where the signals are in a call of `IShapeVerifier.verify`: after x, y, proof and this offset.
+    uint256 private constant SIGNALS_OFFSET = 0x160;
 
     /// @inheritdoc IZkmlVerifier
     IZkVersions public immutable registry;
@@ -92,9 +94,30 @@ contract ZkmlVerifier is IZkmlVerifier {
     ) private view returns (bool) {
         ZkCommitment memory m = registry.zkCommitment(modelId);
         if (!_fits(m, inWords, outWords)) return false;
-        uint256[] memory signals = new uint256[](m.outputWords + 1 + m.inputWords);
-        _putSignals(signals, 0, context, inWords, outWords);
-        return m.verifier.verify(m.x, m.y, proof, signals);
+        (IShapeVerifier verifier, bytes4 selector) = (m.verifier, IShapeVerifier.verify.selector);
+        bool valid;
+        // the call as abi.encodeCall would have it, past the free memory pointer, and not kept; its answer goes to scratch
+        assembly ("memory-safe") {
+            let data := mload(0x40)
+            mstore(data, selector)
+            mcopy(add(data, 0x04), add(m, 0x20), 0x40)
+            calldatacopy(add(data, 0x44), proof, PROOF_BYTES)
+            mstore(add(data, 0x144), SIGNALS_OFFSET)
+            mstore(add(data, 0x164), add(add(outWords.length, inWords.length), 1))
+            let end := add(data, 0x184)
+            calldatacopy(end, outWords.offset, shl(5, outWords.length))
+            end := add(end, shl(5, outWords.length))
+            mstore(end, context)
+            end := add(end, 0x20)
+            calldatacopy(end, inWords.offset, shl(5, inWords.length))
+            end := add(end, shl(5, inWords.length))
+            if iszero(staticcall(gas(), verifier, data, sub(end, data), 0, 0x20)) {
+                returndatacopy(data, 0, returndatasize())
+                revert(data, returndatasize())
+            }
+            valid := mload(0)
+        }
+        return valid;
     }
 
     /// Answers `start` to `end - 1`, which are of one shape.
@@ -119,8 +142,13 @@ contract ZkmlVerifier is IZkmlVerifier {
             assembly ("memory-safe") {
                 calldatacopy(add(items, mul(add(next, 3), 32)), proof, PROOF_BYTES)
             }
-            uint256 context = contextOf(consumer, answer.requestId, answer.modelId, answer.requester);
-            _putSignals(items, next + POINT_WORDS, context, answer.inWords, answer.outWords);
+            _putSignals(
+                items,
+                next + POINT_WORDS,
+                contextOf(consumer, answer.requestId, answer.modelId, answer.requester),
+                answer.inWords,
+                answer.outWords
+            );
             next += width;
         }
         return m.verifier.verifyBatch(items);
@@ -135,16 +163,20 @@ contract ZkmlVerifier is IZkmlVerifier {
         return inWords.length == m.inputWords && outWords.length == m.outputWords;
     }
 
-    /// Output words, context, input words.
+    /// Output words, context, input words; `start + 1` of them and what the lengths say are within the array.
     function _putSignals(
         uint256[] memory to,
-        uint256 next,
+        uint256 start,
         uint256 context,
         uint256[] calldata inWords,
         uint256[] calldata outWords
     ) private pure {
-        for (uint256 i; i < outWords.length; ++i) to[next++] = outWords[i];
-        to[next++] = context;
-        for (uint256 i; i < inWords.length; ++i) to[next++] = inWords[i];
+        assembly ("memory-safe") {
+            let end := add(to, shl(5, add(start, 1)))
+            calldatacopy(end, outWords.offset, shl(5, outWords.length))
+            end := add(end, shl(5, outWords.length))
+            mstore(end, context)
+            calldatacopy(add(end, 0x20), inWords.offset, shl(5, inWords.length))
+        }
     }
 }

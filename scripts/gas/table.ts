@@ -88,6 +88,16 @@ export const TABLE: readonly AnchorRow[] = [
     anchor: dated("solarity", 169_099),
     target: 38_000,
   },
+  {
+    key: "zk.single",
+    work: "one proof of shape S (4 signals), its model looked up",
+    anchor: dated("SP1 v6, one program", 246_672),
+    target: 255_000,
+  },
+  { key: "zk.batch16", work: "per proof: 16 proofs of one model", target: 80_000 },
+  { key: "zk.batch16Models", work: "per proof: 16 proofs of as many models", target: 90_000 },
+  { key: "zk.register", work: "register the commitment of a model", target: 100_000 },
+  { key: "zk.accumulate", work: "per entry: recompute a commitment on chain", target: 8_300 },
 ];
 
 function dated(name: string, gas: number): Anchor {

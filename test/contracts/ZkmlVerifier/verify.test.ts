@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { AbiCoder, ethers, keccak256 } from "ethers";
 
 import type { Hex } from "../../../simulator/receipts/types.ts";
-import { contextSignal } from "../../../simulator/zkml/context.ts";
+import { contextSignal, type ProofContext } from "../../../simulator/zkml/context.ts";
 import { SCALAR_FIELD } from "../../../simulator/zkml/field.ts";
 import { hexAddress } from "../../support/batches.ts";
 import { freshState } from "../../support/freshState.ts";
@@ -18,7 +18,7 @@ import {
 } from "../../support/zkModels.ts";
 import { answerTo, createStage, isProven, type Answer } from "./stage.ts";
 
-const OTHER = `0x${"0c".repeat(20)}`;
+const OTHER: Hex = `0x${"0c".repeat(20)}`;
 
 describe("ZkmlVerifier.verify", () => {
   const state = freshState(createStage);
@@ -28,7 +28,7 @@ describe("ZkmlVerifier.verify", () => {
     const { modelId, vector } = stage.zkModels[0];
     const requestId = ethers.id("real") as Hex;
     const requester = stage.payer;
-    const context = { chainId: 31337n, consumer: stage.consumer, requestId, modelId, requester };
+    const context: ProofContext = { chainId: 31337n, consumer: stage.consumer, requestId, modelId, requester };
     const { outWords, inWords, proof } = await provedSample({ context, vector });
     expect(await isProven(stage, { modelId, requestId, requester, inWords, outWords, proof })).to.equal(true);
     const tampered = outWords.with(0, outWords[0]! ^ 1n);

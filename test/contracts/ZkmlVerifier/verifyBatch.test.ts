@@ -12,6 +12,8 @@ import { forgedProof } from "../../support/zkForgery.ts";
 import { publishZkModel, usableZkModel } from "../../support/zkModels.ts";
 import { answerTo, areProven, createStage, structOf, type Answer, type Stage } from "./stage.ts";
 
+const OTHER: Hex = `0x${"0c".repeat(20)}`;
+
 const answersOf = (stage: Stage, models: readonly (0 | 1)[]): Answer[] =>
   models.map((model, i) => answerTo(stage, 10 + i, { model }));
 
@@ -32,7 +34,7 @@ describe("ZkmlVerifier.verifyBatch", () => {
       const answer = answers[i]!;
       for (const change of [
         { requestId: ethers.id("another") as Hex },
-        { requester: `0x${"0c".repeat(20)}` },
+        { requester: OTHER },
         { inWords: [answer.inWords[0]! + 1n] },
         { outWords: answer.outWords.with(0, 0n) },
         { modelId: stage.zkModels[answer.modelId === stage.zkModels[0].modelId ? 1 : 0].modelId },

@@ -56,9 +56,7 @@ describe("the generated verifiers", function () {
         try {
           const [deployer] = await connection.ethers.getSigners();
           const factory = new FACTORIES[name as keyof typeof FACTORIES](deployer!);
-          await expect(factory.deploy())
-            .to.be.revertedWithCustomError(factory, "NotLocalChain")
-            .withArgs(chainId);
+          await expect(factory.deploy()).to.be.revertedWithCustomError(factory, "NotLocalChain").withArgs(chainId);
         } finally {
           await connection.close();
         }

@@ -8,6 +8,9 @@ import { z } from "zod";
 
 import { checkDeploymentParameters, parametersFile, readDeploymentParameters } from "./deploymentParameters.ts";
 
+/** Whose parameters are those of `deploymentParameters.ts`. */
+const MODULES = ["OpenGradient.ts", "LocalOpenGradient.ts"];
+
 const deployArguments = z.looseObject({ modulePath: z.string(), parameters: z.string().optional() });
 
 /** Action of `checkedDeploy`. @throws HardhatPluginError, caused by UnsafeParametersError or ZodError */
@@ -17,7 +20,7 @@ export default async function checkedDeployAction(
   runSuper: (taskArguments: TaskArguments) => Promise<unknown>,
 ): Promise<unknown> {
   const { modulePath, parameters } = deployArguments.parse(taskArguments);
-  if (basename(modulePath) !== "OpenGradient.ts") return runSuper(taskArguments);
+  if (!MODULES.includes(basename(modulePath))) return runSuper(taskArguments);
   const connection = await hre.network.create();
   try {
     const file = parameters ?? fileURLToPath(parametersFile(networkNameOf(connection.networkName)));

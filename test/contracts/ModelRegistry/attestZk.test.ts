@@ -1,7 +1,6 @@
 import { expect } from "chai";
 import { TypedDataEncoder } from "ethers";
 
-import type { Hex } from "../../../simulator/receipts/types.ts";
 import { freshState } from "../../support/freshState.ts";
 import { DAY, domainOf, HOUR, increaseTime, latestTimestamp, ZK_TERMS } from "../../support/protocol.ts";
 import { randomModel } from "../../support/zk.ts";

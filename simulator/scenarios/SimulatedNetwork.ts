@@ -38,6 +38,7 @@ import { SimulatedEnclave } from "./SimulatedEnclave.ts";
 import { SimulatedPayments } from "./SimulatedPayments.ts";
 import { SimulatedOperator, type SimulatedOperatorOptions } from "./SimulatedOperator.ts";
 import { SimulatedPrice } from "./SimulatedPrice.ts";
+import { FORGED_MODEL_ID, forgerFaults, SimulatedZk, WRONG_MODEL_ID, ZK_MODEL_ID } from "./SimulatedZk.ts";
 import { SimulatedVerifier } from "./SimulatedVerifier.ts";
 
 export interface NetworkSettings {
@@ -71,6 +72,8 @@ const BATCHING = { maxReceipts: 256, maxAgeMs: 2_000 };
 /** Each lie needs a batch of its own. */
 const LIAR_BATCHING = { maxReceipts: 1, maxAgeMs: 0 };
 
+const DISHONEST = ["liar", "forger", "bungler"];
+
 /** A settlement event of one operator. */
 export interface OperatorSettlement extends SettlementEvent {
   operator: Hex;
@@ -102,6 +105,13 @@ export class SimulatedNetwork {
   textOperator!: SimulatedOperator;
   riskOperator!: SimulatedOperator;
   liar!: SimulatedOperator;
+  /** Answers in mode ZKML, and proves it. */
+  zkOperator!: SimulatedOperator;
+  /** Posts a proof that is none. */
+  forger!: SimulatedOperator;
+  /** Answers with other weights than the model's. */
+  bungler!: SimulatedOperator;
+  zk!: SimulatedZk;
   /** Sell the same models as the first two, from enclaves. */
   readonly enclaveOperators: SimulatedOperator[] = [];
   readonly enclaves: SimulatedEnclave[] = [];
@@ -157,10 +167,11 @@ export class SimulatedNetwork {
   async fund(): Promise<void> {
     const names = [
       ...["text operator", "risk operator", "liar", "enclave text operator", "enclave risk operator"],
-      ...["model owner", "client", "consumer"],
+      ...["zk operator", "forger", "bungler"],
+      ...["model owner", "client", "zk client", "consumer"],
       ...Array.from({ length: this.#settings.verifiers }, (_, i) => `verifier ${i + 1}`),
     ];
-    const operators = names.filter((name) => name.endsWith("operator") || name === "liar");
+    const operators = names.filter((name) => name.endsWith("operator") || DISHONEST.includes(name));
     const hotKeys = [...operators.map((name) => `${name} hot key`), ...REPORTERS, "facilitator"];
     const treasury = this.participant("treasury");
     const { opg } = this.contracts;
@@ -171,12 +182,27 @@ export class SimulatedNetwork {
     }
     // once, and never gas again: sponsored permits would have to be settled one after the other
     await this.participant("client").send(opg.approve.populateTransaction(x402Addresses.permit2, MaxUint256));
+    await this.#startStorage();
+  }
+
+  async #startStorage(): Promise<void> {
     this.storage = new StorageNode({
       store: new LocalBlobStore(join(this.directory, "blobs")),
       logger: this.#settings.logger,
     });
     await this.storage.start();
     this.#stops.push(() => this.storage.stop());
+    this.zk = new SimulatedZk({
+      chain: this.chain,
+      contracts: this.contracts,
+      blobs: () => this.blobs(),
+      owner: this.participant("model owner"),
+      feeWei: INFERENCE_FEE_WEI,
+      royaltyBps: ROYALTY_BPS,
+      seed: this.#settings.seed,
+      logger: this.#settings.logger,
+    });
+    this.#stops.push(() => this.zk.close());
   }
 
   async publishModels(): Promise<void> {
@@ -209,6 +235,7 @@ export class SimulatedNetwork {
         chain: this.chain,
         blobs: this.blobs(),
         directory: await this.#folder(name),
+        zk: this.zk,
       });
       await verifier.start(VERIFIER_STAKE);
       this.#stops.push(() => verifier.stop());
@@ -226,6 +253,21 @@ export class SimulatedNetwork {
     this.textOperator = await this.#startOperator("text operator", await this.#textNode());
     this.riskOperator = await this.#startOperator("risk operator", this.#riskNode(LIQUIDATION_RISK_ID));
     this.liar = await this.#startOperator("liar", this.#riskNode(LIAR_MODEL_ID), liarFaults());
+    this.zkOperator = await this.#startOperator("zk operator", this.zk.provingNode(ZK_MODEL_ID));
+    this.forger = await this.#startOperator("forger", this.zk.provingNode(FORGED_MODEL_ID), forgerFaults());
+    const unasked = { collectVotes: false };
+    this.bungler = await this.#startOperator("bungler", this.zk.bunglingNode(WRONG_MODEL_ID), unasked);
+  }
+
+  /** Publishes a model whose answers can be proven; needs the verifiers, who attest its commitment. */
+  async publishZkModel(): Promise<void> {
+    this.modelIds.set(ZK_MODEL_ID, await this.zk.publish());
+  }
+
+  /** Every operator. */
+  get operators(): readonly SimulatedOperator[] {
+    const open = [this.textOperator, this.riskOperator, this.liar, this.zkOperator, this.forger, this.bungler];
+    return [...open, ...this.enclaveOperators];
   }
 
   async startPayments(): Promise<void> {
@@ -242,7 +284,7 @@ export class SimulatedNetwork {
       contracts: this.contracts,
       account: this.participant("facilitator"),
       directory: this.directory,
-      operators: [this.textOperator, this.riskOperator, this.liar],
+      operators: this.operators,
       channelOperator: this.textOperator,
       logger: this.#settings.logger,
     });

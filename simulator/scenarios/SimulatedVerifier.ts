@@ -10,6 +10,7 @@ import type { BlobStore } from "../storage/BlobStore.ts";
 import { joinVerifierSet } from "../verification/joinVerifierSet.ts";
 import type { Participant } from "./Participant.ts";
 import type { ProtocolContracts } from "./ProtocolContracts.ts";
+import type { SimulatedZk } from "./SimulatedZk.ts";
 
 const ROLE_VERIFIER = 2;
 
@@ -21,6 +22,7 @@ export interface SimulatedVerifierOptions {
   chain: Chain;
   blobs: BlobStore;
   directory: string;
+  zk: SimulatedZk;
 }
 
 /** One verifier operator and its node. */
@@ -31,7 +33,7 @@ export class SimulatedVerifier {
   #seat: number | undefined;
 
   constructor(options: SimulatedVerifierOptions) {
-    const { account, voteKey, contracts, chain, blobs, directory } = options;
+    const { account, voteKey, contracts, chain, blobs, directory, zk } = options;
     this.#options = options;
     this.account = account;
     this.node = new VerifierNode({
@@ -41,6 +43,7 @@ export class SimulatedVerifier {
       voter: signerFromKey(voteKey),
       submitter: account.submitter,
       blobs,
+      ...zk.verifierOptions(blobs),
       databaseFile: join(directory, "verifier.sqlite"),
       logger: account.logger,
     });

@@ -18,15 +18,15 @@ export async function holdings(network: SimulatedNetwork): Promise<Map<string, b
 
 /** Counts every wei of OPG: in circulation, and in each contract against what it owes. */
 export async function auditSupply(network: SimulatedNetwork): Promise<{ invariants: Invariant[]; burnedWei: bigint }> {
-  const { opg, staking, settlement, escrow } = network.contracts;
+  const { opg, staking, settlement, escrow, models } = network.contracts;
   const owners = network.participants.map(({ address }) => address);
   const sum = async (of: (owner: Hex) => Promise<bigint>) =>
     (await Promise.all(owners.map(of))).reduce((a, b) => a + b, 0n);
 
   const supply = await opg.totalSupply();
-  const [inStaking, inSettlement, inEscrow] = (await Promise.all(
-    [staking, settlement, escrow].map(async (contract) => opg.balanceOf(await contract.getAddress())),
-  )) as [bigint, bigint, bigint];
+  const [inStaking, inSettlement, inEscrow, inModels] = (await Promise.all(
+    [staking, settlement, escrow, models].map(async (contract) => opg.balanceOf(await contract.getAddress())),
+  )) as [bigint, bigint, bigint, bigint];
   const wallets = await sum((owner) => opg.balanceOf(owner));
 
   const bonds = await sum(async (owner) => {
@@ -41,6 +41,9 @@ export async function auditSupply(network: SimulatedNetwork): Promise<{ invarian
   const escrowCredits = await sum((owner) => escrow.credits(owner));
   const escrowProtocol = await escrow.protocolCredit();
 
+  const repositories = Array.from({ length: Number(await models.repositoryCount()) }, (_, i) => models.zkBonds(i + 1));
+  const zkBonds = (await Promise.all(repositories)).reduce((sum, { free, locked }) => sum + free + locked, 0n);
+
   const equal = (name: string, found: bigint, expected: bigint): Invariant => ({
     name,
     ok: found === expected,
@@ -49,7 +52,7 @@ export async function auditSupply(network: SimulatedNetwork): Promise<{ invarian
   return {
     burnedWei: GENESIS_SUPPLY - supply,
     invariants: [
-      equal("no OPG outside wallets and contracts", wallets + inStaking + inSettlement + inEscrow, supply),
+      equal("no OPG outside wallets and contracts", wallets + inStaking + inSettlement + inEscrow + inModels, supply),
       equal("staking holds what it owes", inStaking, bonds + rewards),
       equal(
         "settlement holds what it owes",
@@ -57,6 +60,7 @@ export async function auditSupply(network: SimulatedNetwork): Promise<{ invarian
         prepaid + royalties + seats.reduce((a, b) => a + b, 0n) + protocolCredit,
       ),
       equal("escrow holds what it owes", inEscrow, escrowCredits + escrowProtocol),
+      equal("the model registry holds the bonds", inModels, zkBonds),
     ],
   };
 }

@@ -31,13 +31,13 @@ export interface EscrowOutcome {
 /** A request that is answered on chain, and one to an operator that does not serve it, which expires and is refunded. */
 export async function runEscrowFlow(network: SimulatedNetwork): Promise<EscrowOutcome> {
   const { contracts, riskOperator, textOperator } = network;
-  const { escrow, opg } = contracts;
+  const { escrow } = contracts;
   const consumer = network.participant("consumer");
-  await consumer.send(opg.approve.populateTransaction(contracts.addresses.escrow, MaxUint256));
+  await approveEscrow(network);
 
-  const answered = await lock(network, riskOperator.account.address, ANSWER_SECONDS);
-  const ignored = await lock(network, textOperator.account.address, EXPIRY_SECONDS);
-  const fulfilled = await statusBecomes(network, answered.requestId, Status.fulfilled, ANSWER_SECONDS * 1_000);
+  const answered = await lock(network, plainRequest(network, riskOperator.account.address, ANSWER_SECONDS));
+  const ignored = await lock(network, plainRequest(network, textOperator.account.address, EXPIRY_SECONDS));
+  const fulfilled = await isFulfilled(network, answered.requestId, ANSWER_SECONDS * 1_000);
 
   const creditBefore = await escrow.credits(consumer.address);
   await refund(network, ignored.request);
@@ -47,22 +47,46 @@ export async function runEscrowFlow(network: SimulatedNetwork): Promise<EscrowOu
   return { fulfilled, refunded: status === Status.refunded, refundedWei, expectedRefundWei: MAX_FEE };
 }
 
-async function lock(network: SimulatedNetwork, operator: Hex, seconds: number) {
-  const { escrow, models } = network.contracts;
-  const consumer = network.participant("consumer");
-  const modelId = network.modelIds.get(LIQUIDATION_RISK_ID)!;
-  const { royaltyTo, royaltyBps } = await models.termsOf(modelId);
+/** Lets the escrow lock the consumer's OPG. */
+async function approveEscrow(network: SimulatedNetwork): Promise<void> {
+  const { opg, addresses } = network.contracts;
+  await network.participant("consumer").send(opg.approve.populateTransaction(addresses.escrow, MaxUint256));
+}
+
+/** A request to lock, as a consumer thinks of it. */
+export interface EscrowAsk {
+  operator: Hex;
+  /** To answer in. */
+  seconds: number;
+  modelId: Hex;
+  mode: Mode;
+  /** The body of the request. */
+  input: Buffer;
+  inputHash: Hex;
+}
+
+function plainRequest({ modelIds }: SimulatedNetwork, operator: Hex, seconds: number): EscrowAsk {
   const inputs = { positions: [[0.72, 0.8, 0.9, 0.01, -0.2, 0.06, 4.4, 21]] };
   const input = Buffer.from(canonicalJson(toJson({ model: LIQUIDATION_RISK_ID, inputs })));
+  const modelId = modelIds.get(LIQUIDATION_RISK_ID)!;
+  return { operator, seconds, modelId, mode: Mode.Vanilla, input, inputHash: keccak256(input) };
+}
+
+/** Locks a request of the consumer, who has approved the escrow. */
+export async function lock(network: SimulatedNetwork, ask: EscrowAsk) {
+  const { escrow, models } = network.contracts;
+  const consumer = network.participant("consumer");
+  const { operator, modelId, mode, input, inputHash, seconds } = ask;
+  const { royaltyTo, royaltyBps } = await models.termsOf(modelId);
   const request = {
     payer: consumer.address,
     operator,
     modelId,
-    inputHash: keccak256(input),
+    inputHash,
     inputBlobId: await network.blobs().put(input),
     maxFee: MAX_FEE,
     deadline: (await chainTime(network)) + seconds,
-    mode: Mode.Vanilla,
+    mode,
     royaltyTo,
     royaltyBps,
     salt: randomKey(),
@@ -72,16 +96,16 @@ async function lock(network: SimulatedNetwork, operator: Hex, seconds: number) {
   return { request, requestId };
 }
 
-async function statusBecomes(
+/** Whether a request is answered on chain within the time. */
+export async function isFulfilled(
   { contracts }: SimulatedNetwork,
   requestId: Hex,
-  wanted: bigint,
   timeoutMs: number,
 ): Promise<boolean> {
   const end = performance.now() + timeoutMs;
   while (performance.now() < end) {
     const { status } = await contracts.escrow.locks(requestId);
-    if (status === wanted) return true;
+    if (status === Status.fulfilled) return true;
     await delay(POLL_MS);
   }
   return false;

@@ -5,6 +5,8 @@ import { percentiles } from "./percentiles.ts";
 import type { Invariant, SimulationReport } from "./report.ts";
 import { BatchStatus, type PostedBatch } from "./settledBatches.ts";
 import type { SimulatedNetwork } from "./SimulatedNetwork.ts";
+import { judgeZk } from "./judgeZk.ts";
+import type { ZkOutcome } from "./zkFlow.ts";
 import type { Traffic } from "./traffic.ts";
 
 /** What a run is judged by. */
@@ -12,6 +14,7 @@ export interface Evidence {
   network: SimulatedNetwork;
   traffic: Traffic;
   escrow: EscrowOutcome;
+  zk: ZkOutcome;
   batches: readonly PostedBatch[];
 }
 
@@ -24,9 +27,10 @@ type Verdict = Omit<SimulationReport, "supplyConserved" | "balances" | "burnedWe
 const EXPECTED_CHALLENGES = 2;
 
 /** Figures and invariants, from what the clients hold and what the chain shows. */
-export async function judge({ network, traffic, escrow, batches }: Evidence): Promise<Verdict> {
+export async function judge({ network, traffic, escrow, zk, batches }: Evidence): Promise<Verdict> {
   const { outcomes, receipts } = traffic;
   const liar = network.liar.account.address;
+  const dishonest = new Set([network.liar, network.forger, network.bungler].map(({ account }) => account.address));
   const failed = outcomes.filter(({ error }) => error);
   const payments = await paymentsOf(network);
   const owed = sumsBy(
@@ -42,6 +46,8 @@ export async function judge({ network, traffic, escrow, batches }: Evidence): Pr
   const settled = new Set(batches.flatMap((batch) => batch.receipts.map(({ receipt }) => receipt.requestId)));
   const honest = receipts.filter(({ operator }) => operator !== liar).map(({ requestId }) => requestId);
   const punished = batches.filter((batch) => batch.punished);
+  const ofLiar = punished.filter(({ header }) => header.operator === liar);
+  const zkVerdict = judgeZk(network, zk, batches);
   const slashedOperators = await operatorsSlashed(network);
 
   const fixed = outcomes.filter(({ item }) => item.kind === "inference");
@@ -50,7 +56,7 @@ export async function judge({ network, traffic, escrow, batches }: Evidence): Pr
   const attested = new Set(network.enclaves.map(({ enclave }) => enclave.signer.address));
   const byEnclaves = receipts.filter(({ signed, signer }) => signed.receipt.mode === Mode.Tee && attested.has(signer));
 
-  const honestGas = standing.filter(({ header }) => header.operator !== liar);
+  const honestGas = standing.filter(({ header }) => !dishonest.has(header.operator));
   const gasReceipts = honestGas.reduce((sum, { header }) => sum + header.count, 0);
   const gas = honestGas.reduce((sum, { gasUsed }) => sum + gasUsed, 0n);
   const invariants: Invariant[] = [
@@ -89,14 +95,15 @@ export async function judge({ network, traffic, escrow, batches }: Evidence): Pr
     },
     {
       name: "both false batches of the liar were proven wrong, and no honest one",
-      ok: punished.length === EXPECTED_CHALLENGES && punished.every(({ header }) => header.operator === liar),
-      detail: `${punished.length} proven wrong`,
+      ok: ofLiar.length === EXPECTED_CHALLENGES && punished.every(({ header }) => dishonest.has(header.operator)),
+      detail: `${ofLiar.length} proven wrong, ${punished.length} of all`,
     },
     {
-      name: "the liar alone was slashed",
-      ok: slashedOperators.size === 1 && slashedOperators.has(liar),
+      name: "liar, forger and bungler were slashed, and nobody else",
+      ok: slashedOperators.size === dishonest.size && [...slashedOperators].every((who) => dishonest.has(who)),
       detail: [...slashedOperators].join(", ") || "nobody was",
     },
+    ...zkVerdict.invariants,
     { name: "the escrowed request was answered on chain", ok: escrow.fulfilled },
     {
       name: "the expired request was refunded whole",
@@ -107,6 +114,7 @@ export async function judge({ network, traffic, escrow, batches }: Evidence): Pr
   return {
     requests: outcomes.length,
     answered: outcomes.length - failed.length,
+    zk: zkVerdict.figures,
     enclaves: {
       attested: network.enclaves.length,
       attestationGas: Math.max(...network.enclaves.map(({ attested: { gasUsed } }) => Number(gasUsed))),

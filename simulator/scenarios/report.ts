@@ -37,6 +37,23 @@ export interface SimulationSummary {
     /** Receipts of mode TEE in a batch that reached its quorum. */
     final: number;
   };
+  /** What was proven, and proven wrong, of a zk model. */
+  zk: {
+    /** In mode ZKML to an honest operator. */
+    requests: number;
+    /** Whose proof the client verified by itself. */
+    proven: number;
+    /** In a batch that reached its quorum, with the proof. */
+    final: number;
+    /** Fulfilled from escrow by a proof. */
+    escrowed: number;
+    /** Batches with a false proof that were proven wrong. */
+    forgeriesCaught: number;
+    /** Wrong answers without a proof that a proof refuted. */
+    refuted: number;
+    /** From an answer to its verified proof. */
+    slowestProofMs: number;
+  };
   /** Answers of operators that were paid on chain what their receipts say, to the wei. */
   paid: number;
   /** What that took: single payments, sessions, and what channels did on chain. */
@@ -92,6 +109,9 @@ export function renderReport(report: SimulationReport): string {
     ["of these final by enclaves", report.enclaves.final],
     ["enclaves attested on chain, gas of one", `${report.enclaves.attested}, ${whole(report.enclaves.attestationGas)}`],
     ["batches proven wrong, operators slashed", `${report.challenged}, ${report.slashed}`],
+    ["answers proven: verified by the client / final / from escrow", zkText(report)],
+    ["slowest proof (answer to verified proof)", `${whole(report.zk.slowestProofMs)} ms`],
+    ["false proofs caught, wrong answers refuted by a proof", `${report.zk.forgeriesCaught}, ${report.zk.refuted}`],
     ["escrow requests refunded", report.refunded],
     ["fast path (request to verified answer)", ms(report.fastPathMs)],
     ["time to finality (answer to final batch)", ms(report.timeToFinalityMs)],
@@ -119,6 +139,8 @@ export function renderReport(report: SimulationReport): string {
 
 const paymentsText = ({ payments: { exact, upto, channel } }: SimulationReport): string =>
   `${exact} / ${upto} / ${channel}`;
+
+const zkText = ({ zk: { proven, final, escrowed } }: SimulationReport): string => `${proven} / ${final} / ${escrowed}`;
 
 const whole = (value: number): string => value.toLocaleString("en-US");
 

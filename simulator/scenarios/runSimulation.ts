@@ -8,6 +8,7 @@ import type { SimulationReport } from "./report.ts";
 import { postedBatches, reclaimRejected } from "./settledBatches.ts";
 import { SimulatedNetwork, type NetworkSettings } from "./SimulatedNetwork.ts";
 import { closeClients, createClients, sendTraffic, type Clients, type Traffic } from "./traffic.ts";
+import { runZkFlow, type ZkOutcome } from "./zkFlow.ts";
 import { makeWorkload } from "./workload.ts";
 
 export interface SimulationSettings extends NetworkSettings {
@@ -38,6 +39,7 @@ export async function runSimulation(settings: SimulationSettings): Promise<Simul
   let clients!: Clients;
   let traffic!: Traffic;
   let escrow!: EscrowOutcome;
+  let zk!: ZkOutcome;
   const tasks = new Listr(
     [
       { title: settings.rpc ? `Connect to ${settings.rpc}` : "Start a chain", task: () => network.startChain() },
@@ -51,7 +53,11 @@ export async function runSimulation(settings: SimulationSettings): Promise<Simul
         },
       },
       { title: `Start ${settings.verifiers} verifiers`, task: () => network.startVerifiers() },
-      { title: "Start three inference operators, one of them a liar", task: () => network.startOperators() },
+      {
+        title: "Publish a model whose answers can be proven, and have its commitment attested",
+        task: () => network.publishZkModel(),
+      },
+      { title: "Start six inference operators, three of them dishonest", task: () => network.startOperators() },
       { title: "Start facilitator and gateway", task: () => network.startPayments() },
       { title: "Start two enclaves, and have the chain check their attestations", task: () => network.startEnclaves() },
       {
@@ -76,10 +82,16 @@ export async function runSimulation(settings: SimulationSettings): Promise<Simul
         },
       },
       {
+        title: "Ask for proofs: from an honest operator, a forger and out of escrow; and a bungler for none",
+        task: async () => {
+          zk = await runZkFlow(network, settings.seed);
+        },
+      },
+      {
         title: "Settle payments: sessions, vouchers, and what is left in channels",
         task: () => paymentsSettled(network).then(() => closeClients(clients)),
       },
-      { title: "Settle receipts, catch the liar", task: () => receiptsSettled(network) },
+      { title: "Settle receipts, catch liar, forger and bungler", task: () => receiptsSettled(network) },
     ],
     {
       renderer: settings.renderer ?? "default",
@@ -93,7 +105,7 @@ export async function runSimulation(settings: SimulationSettings): Promise<Simul
     await reclaimRejected(network, batches);
     const after = await holdings(network);
     const { invariants: supply, burnedWei } = await auditSupply(network);
-    const evidence = { network, traffic, escrow, batches };
+    const evidence = { network, traffic, escrow, zk, batches };
     const verdict = await judge(evidence);
     const report: SimulationReport = {
       ...verdict,
@@ -113,15 +125,16 @@ export async function runSimulation(settings: SimulationSettings): Promise<Simul
 
 /** Every payment that was deferred is on chain. */
 export async function paymentsSettled(network: SimulatedNetwork): Promise<void> {
-  const client = network.participant("client").address;
-  await bounded("payments to settle", (signal) => network.payments.settled(client, signal));
+  for (const name of ["client", "zk client"]) {
+    const payer = network.participant(name).address;
+    await bounded("payments to settle", (signal) => network.payments.settled(payer, signal));
+  }
 }
 
 /** No operator has a receipt or a batch left that is on its way, and verifiers are through with what was posted. */
 export async function receiptsSettled(network: SimulatedNetwork): Promise<void> {
-  const operators = [network.textOperator, network.riskOperator, network.liar, ...network.enclaveOperators];
   const settled = Promise.all(
-    operators.map(async ({ settler }) => {
+    network.operators.map(async ({ settler }) => {
       await settler.flush();
       await settler.idle();
     }),

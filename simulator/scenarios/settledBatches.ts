@@ -1,4 +1,5 @@
-import type { BatchHeader, Hex, SignedReceipt } from "../receipts/types.ts";
+import type { TensorReceipt } from "../receipts/tensors.ts";
+import type { BatchHeader, Hex } from "../receipts/types.ts";
 import { decodeBatchBlob } from "../settlement/batchBlob.ts";
 import { headerOfEvent } from "../verification/headerOfEvent.ts";
 import type { SimulatedNetwork } from "./SimulatedNetwork.ts";
@@ -12,7 +13,7 @@ export interface PostedBatch {
   header: BatchHeader;
   status: bigint;
   punished: boolean;
-  receipts: SignedReceipt[];
+  receipts: TensorReceipt[];
   royalties: bigint[];
   /** Of posting it and, if it came to that, of the votes on chain. */
   gasUsed: bigint;

@@ -33,7 +33,7 @@ const MAX_TOKENS = 48;
 const ASK_AGAIN_MS = 100;
 
 /** How every client of the simulation's pays: by signature alone, without ETH. */
-function paying({
+export function paying({
   chain,
   contracts,
   participant,

@@ -56,7 +56,7 @@ export function makeWorkload(count: number, seed: number): WorkItem[] {
 }
 
 /** Features as in simulator/models/liquidation-risk.json, within their ranges. */
-function position(random: SeededRandom): number[] {
+export function position(random: SeededRandom): number[] {
   const between = (low: number, high: number) => Math.round((low + random.uniform() * (high - low)) * 1e4) / 1e4;
   return [
     between(0.1, 0.95),

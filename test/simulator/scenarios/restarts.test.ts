@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { pino } from "pino";
 
 import { auditSupply } from "../../../simulator/scenarios/audit.ts";
+import { runZkFlow } from "../../../simulator/scenarios/zkFlow.ts";
 import { runEscrowFlow } from "../../../simulator/scenarios/escrowFlow.ts";
 import { judge } from "../../../simulator/scenarios/judge.ts";
 import { paymentsSettled, receiptsSettled } from "../../../simulator/scenarios/runSimulation.ts";
@@ -35,6 +36,7 @@ describe("restarts", () => {
     await network.fund();
     await network.publishModels();
     await network.startVerifiers();
+    await network.publishZkModel();
     await network.startOperators();
     await network.startPayments();
     await network.startEnclaves();
@@ -71,13 +73,14 @@ describe("restarts", () => {
     await running;
     expect(restarts, "restarts that did not happen").to.have.length(0);
     const escrow = await runEscrowFlow(network);
+    const zk = await runZkFlow(network, 11);
     await paymentsSettled(network);
     await closeClients(clients);
     await receiptsSettled(network);
 
     const batches = await postedBatches(network);
     await reclaimRejected(network, batches);
-    const { invariants } = await judge({ network, traffic, escrow, batches });
+    const { invariants } = await judge({ network, traffic, escrow, zk, batches });
     const { invariants: supply } = await auditSupply(network);
     expect([...invariants, ...supply].filter(({ ok }) => !ok)).to.deep.equal([]);
   });

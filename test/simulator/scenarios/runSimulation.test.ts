@@ -9,7 +9,7 @@ describe("runSimulation", () => {
   let simulation: Simulation;
 
   before(async function () {
-    this.timeout(180_000);
+    this.timeout(300_000);
     simulation = await runSimulation({
       requests: 20,
       verifiers: 4,
@@ -34,11 +34,14 @@ describe("runSimulation", () => {
       receipts: 20,
       settled: 20,
       final: 18,
-      challenged: 2,
-      slashed: 1,
+      challenged: 4,
+      slashed: 3,
       refunded: 1,
       supplyConserved: true,
     });
+    const { slowestProofMs, ...zk } = report.zk;
+    expect(zk).to.deep.equal({ requests: 3, proven: 3, final: 3, escrowed: 1, forgeriesCaught: 1, refuted: 1 });
+    expect(slowestProofMs).to.be.greaterThan(0);
     const { exact, upto, channel } = report.payments;
     expect([exact, channel]).to.deep.equal([6, 3]);
     expect(upto).to.be.within(1, 12);
@@ -46,7 +49,7 @@ describe("runSimulation", () => {
     expect(enclaves).to.deep.equal({ attested: 2, requests: 9, sealed: 4, answered: 9, final: 9 });
     expect(attestationGas).to.be.within(10_000_000, 16_400_000);
     expect(report.gasPerReceipt).to.be.greaterThan(0);
-    expect(report.burnedWei).to.equal(1_600n * 10n ** 18n);
+    expect(report.burnedWei).to.equal(3_200n * 10n ** 18n);
   });
 
   it("writes the summary with exactly the documented fields", () => {
@@ -56,6 +59,7 @@ describe("runSimulation", () => {
         "requests",
         "answered",
         "enclaves",
+        "zk",
         "paid",
         "payments",
         "receipts",
@@ -109,10 +113,30 @@ describe("runSimulation", () => {
     ]);
   });
 
+  it("notices a proof that the client could not verify, and one that is not on chain", async () => {
+    const proofs = "every proof was verified by the client, and its receipt is final with it";
+    expect(await broken((e) => ({ ...e, zk: { ...e.zk, proven: e.zk.proven.slice(1) } }))).to.deep.equal([proofs]);
+    const withoutProofs = (e: Evidence): Evidence => ({
+      ...e,
+      batches: e.batches.map((batch) => ({
+        ...batch,
+        receipts: batch.receipts.map(({ receipt, signature }) => ({ receipt, signature })),
+      })),
+    });
+    expect(await broken(withoutProofs)).to.deep.equal([proofs]);
+    expect(await broken((e) => ({ ...e, zk: { ...e.zk, escrowFulfilled: false } }))).to.deep.equal([
+      "the escrowed request in mode ZKML was answered on chain by its proof",
+    ]);
+  });
+
   it("notices a lie that nobody proved, and a refund that is short", async () => {
     expect(
       await broken((e) => ({ ...e, batches: e.batches.map((batch) => ({ ...batch, punished: false })) })),
-    ).to.deep.equal(["both false batches of the liar were proven wrong, and no honest one"]);
+    ).to.deep.equal([
+      "both false batches of the liar were proven wrong, and no honest one",
+      "the false proof was proven false on chain",
+      "the answer of other weights was refuted on chain by a proof",
+    ]);
     expect(await broken((e) => ({ ...e, escrow: { ...e.escrow, refundedWei: 1n } }))).to.deep.equal([
       "the expired request was refunded whole",
     ]);

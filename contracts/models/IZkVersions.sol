@@ -170,7 +170,7 @@ interface IZkVersions {
     function releaseZkBond(bytes32 modelId) external;
 
     /// @notice Recomputes a commitment, step by step, in a state of the caller's own, to prove it wrong. Call it with as many chunks as
-    /// a transaction holds (about 7,600 gas an entry) until all are through; the last step punishes, or reverts when the commitment is right.
+    /// a transaction holds (about 8,200 gas an entry) until all are through; the last step punishes, or reverts when the commitment is right.
     /// @dev Registered, attested and released versions can be proven wrong. The bond answers until it is released, voters for as long as
     /// `accountability` lasts; after that a wrong version is only ended. Steps are public: somebody who takes the same ones at the same
     /// cost may come first with the last.

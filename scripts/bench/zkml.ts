@@ -1,13 +1,16 @@
 /**
  * Measures what a proof costs for each shape: making the development key, the integer model, the witness, two proofs, verification and
- * commitment, and the prover's memory.
+ * commitment, and the prover's memory; with --ezkl, beside EZKL's npm engine on equal layers.
  *
  *     npm run bench:zkml -- --shapes S,M,L --json FILE
  */
+import { fork } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { fileURLToPath } from "node:url";
 import Table from "cli-table3";
 
 import { SeededRandom } from "../../simulator/models/SeededRandom.ts";
@@ -20,10 +23,33 @@ import { Prover } from "../../simulator/zkml/prover/Prover.ts";
 import { runModel } from "../../simulator/zkml/runModel.ts";
 import { type Shape, type ShapeName, SHAPES } from "../../simulator/zkml/shape.ts";
 import { verifyProof } from "../../simulator/zkml/verifyProof.ts";
+import type { EzklTimes } from "./zkml/ezklChild.ts";
 
 const { values } = parseArgs({
-  options: { shapes: { type: "string", default: Object.keys(SHAPES).join(",") }, json: { type: "string" } },
+  options: {
+    shapes: { type: "string", default: Object.keys(SHAPES).join(",") },
+    json: { type: "string" },
+    ezkl: { type: "boolean", default: false },
+  },
 });
+
+/** Longest that a proof may take on two idle cores, milliseconds. */
+const TARGETS: Readonly<Record<ShapeName, number>> = { S: 1_000, M: 3_000, L: 6_000 };
+
+/** EZKL's engine on the network of a shape, in a process of its own. */
+async function measureEzkl(name: ShapeName): Promise<EzklTimes> {
+  const child = fork(fileURLToPath(new URL("zkml/ezklChild.ts", import.meta.url)), [name]);
+  const ended = once(child, "exit").then(([code]) => {
+    throw new Error(`EZKL's engine ended with ${String(code)} on ${name}`);
+  });
+  try {
+    const [times] = (await Promise.race([once(child, "message"), ended])) as [EzklTimes];
+    return times;
+  } finally {
+    ended.catch(() => undefined);
+    child.kill();
+  }
+}
 
 async function timed<T>(work: () => T | Promise<T>): Promise<{ result: T; ms: number }> {
   const started = performance.now();
@@ -68,6 +94,7 @@ async function measure(shape: Shape, directory: string) {
       witness: witness.ms,
       prove: first.ms,
       "prove again": second.ms,
+      target: TARGETS[shape.name as ShapeName],
       verify: verify.ms,
       commit: commitment.ms,
       "commit in prover": fold.ms,
@@ -86,7 +113,21 @@ try {
     const shape = SHAPES[name as ShapeName];
     if (!Object.hasOwn(SHAPES, name))
       throw new Error(`Expected shapes among ${Object.keys(SHAPES).join(", ")}, found ${name}`);
-    rows.push(await measure(shape, directory));
+    const own = await measure(shape, directory);
+    if (!values.ezkl) {
+      rows.push(own);
+      continue;
+    }
+    const ezkl = await measureEzkl(name as ShapeName);
+    rows.push({
+      ...own,
+      "EZKL setup": ezkl.setup,
+      "EZKL witness": ezkl.witness,
+      "EZKL prove": ezkl.prove,
+      "EZKL verify": ezkl.verify,
+      "EZKL peak MiB": ezkl.peakMiB,
+      "EZKL prove / ours": Math.round((ezkl.prove / own["prove again"]) * 100) / 100,
+    });
   }
   const table = new Table({ head: Object.keys(rows[0] ?? {}) });
   table.push(...rows.map((row) => Object.values(row)));

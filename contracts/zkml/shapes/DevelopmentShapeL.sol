@@ -23,7 +23,7 @@ contract DevelopmentShapeL is DevelopmentShape {
     }
 
     function keyHash() external pure returns (bytes32) {
-        return 0xdae8a3f2acb33df7d78c0e090e11e83fb76e425772395d141bb0682861a01cd5;
+        return 0x2d9764d49522114a5b3345409a95098bde028ad7cbbf7e804979ec6b32e8d074;
     }
 
     function dims() external pure returns (uint256[] memory widths) {
@@ -32,8 +32,8 @@ contract DevelopmentShapeL is DevelopmentShape {
     }
 
     function origin() external pure returns (uint256 x, uint256 y) {
-        x = 0x05dfe41464d90cd7b8115d8097b3c3d0d540295eb241ffbdbe28e8137f643aeb;
-        y = 0x11d277aae0d766161062c0a5cf027aed32dd7c6d027a8f797afb02dc8c25408e;
+        x = 0x0998142311eb0874eee86507189eab92fbf75a4bef72b7a41d280e84c3f8fca9;
+        y = 0x11e14891a44f46873aff8849c284b627b14edaeff3278fb5776bcf5c7c415d25;
     }
 
     function _signals() internal pure override returns (uint256) {
@@ -86,8 +86,8 @@ contract DevelopmentShapeL is DevelopmentShape {
             mstore(add(tail, 0x4e0), 0x152d913dcf80290864777bcec747519b7bcee1cfa378b43f27a6e843a0c4c895)
             mstore(add(tail, 0x500), 0x02b3aac4ff137b6c930fb8f096afb263832f4a3b414dab16dccfe32ad1ce8ea5)
             // base of signal 8
-            mstore(add(tail, 0x540), 0x18761e8e153e2fd8d5359e57ae4fb811c496b6abc49e6c90a6fef5e1983e23fd)
-            mstore(add(tail, 0x560), 0x17ba703648d0b9f6e4f9284a83631f5c394420fd0723a2866300b5998a817c8a)
+            mstore(add(tail, 0x540), 0x27a95d3d27b90fda5b4e06850c64ea0d4820e8c8da355a0bca29d356202c7d62)
+            mstore(add(tail, 0x560), 0x247fcc69cedf9fe602e209119140c237da4586d9d81a99fd16c5636c68b3f849)
             // base of signal 9
             mstore(add(tail, 0x5a0), 0x1d6c66f1c5148050e9e4fda7cf1bf82a3672eed4f04916e3079c898ee2d7de59)
             mstore(add(tail, 0x5c0), 0x1002b34e3aaac94d0393cbb141d0b96390d0b61ad528c4c1b4fd1f2e96d79ce5)

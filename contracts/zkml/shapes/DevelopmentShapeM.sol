@@ -23,7 +23,7 @@ contract DevelopmentShapeM is DevelopmentShape {
     }
 
     function keyHash() external pure returns (bytes32) {
-        return 0x2320a17b40b93320cba8225ae00d2e578423ccdf54ae293eea3b0ea57f6e2808;
+        return 0x366a8696ca189d842f1764e139ddd226e49b2a21087dcb95ec229d39f1d87cba;
     }
 
     function dims() external pure returns (uint256[] memory widths) {
@@ -32,8 +32,8 @@ contract DevelopmentShapeM is DevelopmentShape {
     }
 
     function origin() external pure returns (uint256 x, uint256 y) {
-        x = 0x1ec992aad34d798dae3fbe92ffeef9fd1cd6c332078a2195d80712402f836b33;
-        y = 0x06e692604fa51b8d4151469683445285a1ec74d840578b4a0fd3ecc581c3973a;
+        x = 0x0098bcba7aac7e89536118c47234b28bb670c6974d8f34b4b1f1bffce86868f7;
+        y = 0x2aac2f9df17903e9695bb7f335f7f907f7ca7015e457546bd24358be0c9bade8;
     }
 
     function _signals() internal pure override returns (uint256) {
@@ -68,8 +68,8 @@ contract DevelopmentShapeM is DevelopmentShape {
             mstore(add(tail, 0x2a0), 0x21725704c93634c50aae7d430193db251428350ebb0fd5ec02ba94179cff99a3)
             mstore(add(tail, 0x2c0), 0x18cbaad534b9edfb27a83b1cc92328a64d074a4c589c334064d051ac1c711044)
             // base of signal 2
-            mstore(add(tail, 0x300), 0x1537506b91ad4684a79d87eaf2cefbeed3a6bb7f5db676cc4f4981cbe2b1762e)
-            mstore(add(tail, 0x320), 0x2f7b390121a2aa7065e548d62a4cb7b47fd5a49b081caf261aa96e682d5597ee)
+            mstore(add(tail, 0x300), 0x2f37ddd41276145794c5f4fb1bb9cd37a7818fcd327cf20990ac9a5c048240e0)
+            mstore(add(tail, 0x320), 0x1d29f5e7713f4a2408d043a8f0e7a75d77b95f52c0cee2e6d88b690a4ee47c05)
             // base of signal 3
             mstore(add(tail, 0x360), 0x29d35b3bd99c0fe2b44427c6e590503e05f79a3bb78136d5dc59d4295015bca2)
             mstore(add(tail, 0x380), 0x2a03906cd899f62b0eb5f5141c410529fdf3990154abec45004a03332f2de821)

@@ -23,7 +23,7 @@ contract DevelopmentShapeS is DevelopmentShape {
     }
 
     function keyHash() external pure returns (bytes32) {
-        return 0xf0efabcb7bd0d3c2ca86cbbcb0e30bb09686f86e9bb13d2709b3d46e737138cd;
+        return 0x0aec1926e613523d90f23d3dae948c190ea22d54c44aaafb2caab8a83e2e337f;
     }
 
     function dims() external pure returns (uint256[] memory widths) {
@@ -32,8 +32,8 @@ contract DevelopmentShapeS is DevelopmentShape {
     }
 
     function origin() external pure returns (uint256 x, uint256 y) {
-        x = 0x0b14111f2a28ecc191039069aee8023ef24490323498b94e48608cf69d4401e3;
-        y = 0x1e67107d2dd7bc2522010868aaf76972ea4e5a703c6ece86f06cfabc3ae48626;
+        x = 0x192206218427f72ad4cdee013c0e9cecbcc5e034a9be4c7e5319bd9ba7fb32e6;
+        y = 0x168d43483663d5f7d626674f10ea9064bbb50e1ff54db7f3f6611464f6d4090e;
     }
 
     function _signals() internal pure override returns (uint256) {
@@ -68,8 +68,8 @@ contract DevelopmentShapeS is DevelopmentShape {
             mstore(add(tail, 0x2a0), 0x10368a14ca6f9606eeeaa7d580dbab94a3d57cfeda35f076e571958d2ffa4c7d)
             mstore(add(tail, 0x2c0), 0x1ffa0866321ef635227f445a035181124ac60c6d48ba7365ad458649462ec99d)
             // base of signal 2
-            mstore(add(tail, 0x300), 0x0fc64408125d24a048d648a0f64f8f8ba77c29fd3422603305a10721a3022181)
-            mstore(add(tail, 0x320), 0x055c4f1b6182ec2f458ed89bbd338e62c505808bd7b2109ca268885d933d88ec)
+            mstore(add(tail, 0x300), 0x28e6a8ef97d0d80cdf03d5e365cc083701f714a8a5da0369477b19f4bffaf42c)
+            mstore(add(tail, 0x320), 0x03692215b17790d7f727ed939587d622e8d2bd624f5c0b0ea1c53f84fb5a06f2)
             // base of signal 3
             mstore(add(tail, 0x360), 0x08acc2df8e93389c6a433ef7f24f62d58fe1b7c364b22591fdbd3d4805964d16)
             mstore(add(tail, 0x380), 0x230fe4f7e4fcf3656917a2888e2e352d283048b10f22d5d5fa895b7f828576bd)

@@ -77,12 +77,8 @@ class NetworkEmitter {
     const { context } = this.#layout;
     const system = this.#system;
     system.setPublic(context, () => this.#given().context);
-    multiply(
-      system,
-      context,
-      () => [[context, 1n]],
-      () => system.valueOf(context) ** 2n,
-    );
+    const copy = system.wire(() => system.valueOf(context));
+    system.enforce(() => ({ a: [[context, 1n]], b: constant(1n), c: [[copy, 1n]] }));
   }
 
   #setModel(): void {

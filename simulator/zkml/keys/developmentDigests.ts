@@ -3,9 +3,9 @@ import { SHAPES, type Shape, type ShapeName } from "../shape.ts";
 
 /** {@link keyDigest} of each shape's development key, which its development verifier was generated from. */
 export const DEVELOPMENT_DIGESTS: Readonly<Record<ShapeName, Hex>> = {
-  S: "0xf0efabcb7bd0d3c2ca86cbbcb0e30bb09686f86e9bb13d2709b3d46e737138cd",
-  M: "0x2320a17b40b93320cba8225ae00d2e578423ccdf54ae293eea3b0ea57f6e2808",
-  L: "0xdae8a3f2acb33df7d78c0e090e11e83fb76e425772395d141bb0682861a01cd5",
+  S: "0x0aec1926e613523d90f23d3dae948c190ea22d54c44aaafb2caab8a83e2e337f",
+  M: "0x366a8696ca189d842f1764e139ddd226e49b2a21087dcb95ec229d39f1d87cba",
+  L: "0x2d9764d49522114a5b3345409a95098bde028ad7cbbf7e804979ec6b32e8d074",
 };
 
 export function developmentDigest(shape: Shape): Hex | undefined {

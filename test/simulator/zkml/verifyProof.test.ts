@@ -53,7 +53,7 @@ describe("a proof of shape S", () => {
     });
   }
 
-  it("fails with its context negated, whose square is the same", () => {
+  it("fails with its context negated", () => {
     const signals = sample.signals.with(2, SCALAR_FIELD - (sample.signals[2] as bigint));
     expect(accepts({ signals })).to.equal(false);
   });

@@ -47,7 +47,7 @@ export function proveCommand(): Command {
     .option("--calibration <file>", "for an ONNX file: JSON list of sample inputs; default: the input alone")
     .option("--shape <shape>", "for an ONNX file: S, M or L; default: the smallest that fits", shapeNamed)
     .addOption(new Option("--key <kind>", "key to prove with").choices(KEY_KINDS).default("development"))
-    .option("--chain-id <n>", "chain that the proof is for", chainNumber, 0n)
+    .addOption(new Option("--chain-id <n>", "chain that the proof is for").argParser(chainNumber).default(0n, "0"))
     .option("--consumer <address>", "contract that acts on the proof", address, ZERO_ADDRESS)
     .option("--request-id <id>", "request that it answers", bytes32, ZERO_WORD)
     .option("--model-id <id>", "version in ModelRegistry", bytes32, ZERO_WORD)

@@ -1,10 +1,9 @@
 import { writeFile } from "node:fs/promises";
 
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { formatEther, parseEther, Wallet } from "ethers";
 import { pino } from "pino";
 
-import { InvalidArgumentError } from "commander";
 import type { Hex } from "../../receipts/types.ts";
 import { encodeModelBlob } from "../../zkml/modelBlob.ts";
 import type { PublishProgress } from "../../zkml/publish/publishZkModel.ts";
@@ -66,7 +65,7 @@ export function registerCommand(): Command {
     .requiredOption("--name <name>", "repository of the owner, created when there is none")
     .option("--licence <licence>", "of a new repository: SPDX identifier or URI", "UNLICENSED")
     .option("--metadata-uri <uri>", "of a new repository", "")
-    .option("--price <opg>", "least fee for an answer, in OPG", opg, 0n)
+    .addOption(new Option("--price <opg>", "least fee for an answer, in OPG").argParser(opg).default(0n, "0"))
     .option("--royalty-bps <n>", "the owner's share of fees, in hundredths of a percent", wholeNumber(0, 10_000), 0)
     .option("--modes <n>", "bitmap of modes besides ZKML: 1 VANILLA, 4 TEE", wholeNumber(0, 5), 1)
     .addOption(
@@ -119,6 +118,7 @@ async function register(file: string, options: RegisterOptions): Promise<void> {
               const owner = new TransactionSubmitter({ chain, signer: new Wallet(options.privateKey), logger });
               const { name, licence, metadataUri, price: priceWei, royaltyBps, modes, verifier } = options;
               try {
+                await owner.start();
                 modelId = await publishZkModel({
                   chain,
                   contracts: addresses,

@@ -6,7 +6,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { expect } from "chai";
+import type { Command } from "commander";
 
+import { zkCommand } from "../../../simulator/cli/zk/zkCommand.ts";
 import { perceptron } from "../../support/onnxModels.ts";
 import { onnxFile } from "../../support/onnxFile.ts";
 import { developmentKey } from "../../support/zk.ts";
@@ -74,6 +76,15 @@ describe("opengradient zk", function () {
   });
 
   after(() => rmSync(directory, { recursive: true }));
+
+  it("explains every command", () => {
+    const explain = (command: Command, path: string): void => {
+      const name = `${path} ${command.name()}`.trim();
+      expect(command.helpInformation()).to.contain(`Usage: ${name} [options]`);
+      for (const each of command.commands) explain(each, name);
+    };
+    explain(zkCommand(), "");
+  });
 
   it("verify_ownProof_valid", async () => {
     const verdict = await succeed("verify", file("proof.json"), "--model", file("model.zk"));

@@ -142,7 +142,7 @@ describe("ModelRegistry.attestZk, releaseZkBond", () => {
   it("attestZk_setThatIsTooOld_reverts", async () => {
     const world = state();
     const { modelId } = await registered(world);
-    await increaseTime(world, DAY);
+    await increaseTime(world, DAY + 1);
     await expect(attestZk(world, modelId)).to.be.revertedWithCustomError(world.models, "SetNotUsable").withArgs(1n);
     await expect(attestZk({ ...world, setId: 9 }, modelId))
       .to.be.revertedWithCustomError(world.models, "SetNotUsable")

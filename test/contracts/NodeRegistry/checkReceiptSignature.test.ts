@@ -56,8 +56,8 @@ describe("NodeRegistry.checkReceiptSignature", () => {
 
   it("names nobody for another mode, domain, time or content", async () => {
     const stage = state();
-    const { nodes, settlement, measurements } = stage;
-    const at = await latestTimestamp(stage);
+    const { nodes, settlement, enclave, measurements } = stage;
+    const at = Number((await nodes.signers(enclave.signer.address)).validFrom);
     const domain = await settlement.domainSeparator();
     const { receipt, signature } = await signed(stage, at);
     const vanilla = await signed(stage, at, Mode.Vanilla);
@@ -71,7 +71,7 @@ describe("NodeRegistry.checkReceiptSignature", () => {
     ] as const) {
       expect(await nodes.checkReceiptSignature(of, found.receipt, found.signature)).to.equal(ZeroAddress);
     }
-    await nextBlockAt(stage, at + 1);
+    await nextBlockAt(stage, (await latestTimestamp(stage)) + 1);
     await nodes.revokePCR(pcrHashOf(measurements), 0);
     const late = await signed(stage, await latestTimestamp(stage));
     expect(await nodes.checkReceiptSignature(domain, late.receipt, late.signature)).to.equal(ZeroAddress);

@@ -63,9 +63,11 @@ describe("measureCode", () => {
 
   it("changes with every single file, whatever its kind", () => {
     const folder = join(root, "simulator/nodes");
-    for (const name of readdirSync(folder)) {
+    const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    expect(files).not.to.have.lengthOf(0);
+    for (const { name, parentPath } of files) {
       expect(
-        changedBy(() => appendFileSync(join(folder, name), "\n")),
+        changedBy(() => appendFileSync(join(parentPath, name), "\n")),
         name,
       ).to.deep.equal(["pcr0", "pcr2"]);
     }

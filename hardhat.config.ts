@@ -81,7 +81,8 @@ export default defineConfig({
   },
   verify: { etherscan: { apiKey: configVariable("ETHERSCAN_API_KEY") } },
   test: {
-    mocha: { timeout: 120_000 },
+    // two files at a time, each in a process of its own: most of them wait for one core
+    mocha: { timeout: 120_000, parallel: true, jobs: 2 },
     solidity: { fuzz: { runs: 256, seed: "0x4f5047" }, invariant: { runs: 32, depth: 64 } },
   },
 });

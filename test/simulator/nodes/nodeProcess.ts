@@ -27,5 +27,5 @@ async function main(): Promise<void> {
   process.send?.({ url: node.url });
 }
 
-// test runners load every file below test/; only a forked process has a parent to send to
-if (process.send) await main();
+// test runners load every file below test/, in processes that are forked too
+if (process.argv[1] === import.meta.filename) await main();
